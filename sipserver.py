@@ -299,6 +299,7 @@ class Service:
             )
         self._database.remember("realm", config.sip_realm)
         self._set_first_password()
+        self._undo_open_steps()
         self._web.start()
         self._server.start()
         self._server.load()  # last, so that the pages work while bindings are loaded
@@ -312,6 +313,18 @@ class Service:
         first, self._first_password = self._first_password, None
         if first and self._site.admins.set_first_password(first, print_password):
             self._site.audit.add(Act.PASSWORD_CHANGED, SERVER, about="at its start")
+
+    def _undo_open_steps(self) -> None:
+        """Undo the changes of many users that the last process did not finish (pieces.py)."""
+        from sip.store.audit import Act
+        from sip.store.undo import Undo
+
+        if self._control.failure():  # they may be those of another server, which goes on
+            return
+        for undone in Undo(self._site.users).undo_open():
+            step = undone.step
+            about = f"{step.act}, {step.about}: the server ended before it was finished"
+            self._site.audit.add(Act.USERS_UNDONE, SERVER, about=about)
 
     def drain(self) -> None:
         """Accept no new work, and wait for what is pending."""

@@ -4,14 +4,17 @@
 
 Starts the server with a temporary database in which half of the users are online, signs in, and
 loads each page and lists of the API over one connection, in gzip as browsers do.  It measures the
-time to the first byte and the CPU time of the server.  Meanwhile an OPTIONS is sent every 2 ms; the
+time to the first byte, the CPU time of the server, and what the first visit loads: the page and the
+files that it names, as sent.  Meanwhile an OPTIONS is sent every 2 ms; the
 longest wait for its response shows for how long no datagram was read.  A row without a page shows
 the delay of the machine itself.
 """
 
 import argparse
+import gzip
 import http.client
 import os
+import re
 import signal
 import socket
 import statistics
@@ -220,11 +223,15 @@ def measure(pid: int, sip: int, web: int, users: int, rounds: int, token: str = 
             time.sleep(0.1)
     headers = {"Cookie": sign_in(connection, web), "Accept-Encoding": "gzip"}
     headers["Authorization"] = f"Bearer {token}"  # for the API alone
-    print(f"{'page':34} {'median':>8} {'worst':>8} {'CPU':>8}   {'SIP waits, worst':>16}")
+    print(
+        f"{'page':34} {'median':>8} {'worst':>8} {'CPU':>8}   {'SIP waits, worst':>16}"
+        f" {'first visit':>12}"
+    )
     for name, template in PAGES.items():
         path = template.format(middle=users // 100)
         prober = Prober(sip)
         prober.start()
+        loaded = _first_visit(connection, path, headers)
         began, times = cpu_seconds(pid), []
         for _ in range(rounds):
             if not path:
@@ -243,9 +250,26 @@ def measure(pid: int, sip: int, web: int, users: int, rounds: int, token: str = 
         times = times or [0.0]
         print(
             f"{name:34} {statistics.median(times):5.1f} ms {max(times):5.1f} ms {spent:5.1f} ms"
-            f"   {1000 * max(prober.waits):13.1f} ms",
+            f"   {1000 * max(prober.waits):13.1f} ms {loaded / 1000:9.1f} kB",
             flush=True,
         )
+
+
+def _first_visit(connection: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> int:
+    """Return the octets of a page and of all files that it names."""
+
+    def size(path: str) -> tuple[int, bytes]:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        is_packed = answer.headers["Content-Encoding"] == "gzip"
+        return len(body), gzip.decompress(body) if is_packed else body
+
+    if not path or path.startswith("/api/"):
+        return 0
+    octets, page = size(path)
+    files = set(re.findall(r'(?:src|href)="(/static/[^"#]+)', page.decode()))
+    return octets + sum(size(file)[0] for file in files)
 
 
 if __name__ == "__main__":

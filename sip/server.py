@@ -71,7 +71,7 @@ TRUNKS_SECONDS = 60.0
 # Accounts whose bindings are removed before the sockets are polled: a millisecond's work.
 ACCOUNTS_AT_ONCE = 500
 # Bindings that are read at a start before the sockets are polled: some milliseconds' work.
-BINDINGS_AT_ONCE = 1000
+BINDINGS_AT_ONCE = 200
 
 
 class SipServer:

@@ -44,7 +44,7 @@ with the same header is read in the same way.</p>
 % elif job.state == 'applying':
 <section class="panel" role="status">
 <p>Writing {{'{:,}'.format(job.report.new + job.report.changed)}} users.</p>
-<progress aria-label="Writing the users"></progress>
+<progress aria-label="Writing the users" max="{{job.report.new + job.report.changed}}" value="{{job.rows_written}}"></progress>
 </section>
 % elif job.state == 'undoing':
 <section class="panel" role="status">

@@ -1,8 +1,8 @@
 """Import and export of users as CSV, for the pages and for the API: the same code and bounds.
 
 The problem: a file of 100,000 rows takes 100 MB of memory and seconds of work.
-The model: one file is read at a time, in the threads for imports; what it changes is written in one
-transaction.
+The model: one file is read at a time, in the threads for imports; what it changes is written in
+pieces, see pieces.py.
 The bounds: MAX_IMPORTS uploads at a time, MAX_IMPORT_ROWS rows and generated passwords in memory.
 """
 
@@ -17,8 +17,9 @@ from sip.store.account_lists import Listing, list_ids
 from sip.store.audit import Act
 from sip.store.columns import ColumnChoice
 from sip.store.csv_file import CsvFile, Progress, TooManyRows, read_csv
+from sip.store.import_pieces import apply_in_pieces
 from sip.store.import_report import Report
-from sip.store.importing import apply, check, exported
+from sip.store.importing import check, exported
 from webadmin.context import Actor, AppContext
 from webadmin.thread_pool import TooBusy
 from webadmin.uploads import MAX_UPLOAD_BYTES
@@ -102,9 +103,10 @@ class ImportService:
         """Report what `apply` would change."""
         return check(self._context.users, csv_file)
 
-    def apply(self, csv_file: CsvFile, by: Actor) -> Report:
+    def apply(self, csv_file: CsvFile, by: Actor, progress: Progress = lambda rows: None) -> Report:
         """Write all rows of a file or, if any row is refused, none."""
-        report = apply(self._context.users, csv_file, self._context.imports.run, by=by.name)
+        users, run = self._context.users, self._context.imports.run
+        report = apply_in_pieces(users, csv_file, run, by=by.name, progress=progress)
         if report.written:
             self._context.record(Act.IMPORTED, report.summary, by)
         return report

@@ -70,6 +70,7 @@ class ImportJob:
     generate: bool = False
     state: str = "reading"  # then columns or checked, applying, done, undoing, undone; or failed
     rows_read: int = 0
+    rows_written: int = 0
     report: Report = field(default_factory=Report)
     csv_file: CsvFile | None = None
     columns: FileColumns | None = None
@@ -310,7 +311,10 @@ class ImportJobs:
         job.state = "checked"
 
     def _apply(self, job: ImportJob, csv_file: CsvFile, actor: Actor) -> None:
-        report = self._service.apply(csv_file, actor)
+        def progress(rows: int) -> None:
+            job.rows_written = rows
+
+        report = self._service.apply(csv_file, actor, progress)
         # Report and state change together, so that no page shows one without the other.
         job.report, job.state = report, "checked" if report.refused else "done"
         job.started_at = self._context.clock()  # the age of the report

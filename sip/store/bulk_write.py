@@ -1,4 +1,4 @@
-"""Bulk writes: many accounts in one transaction, quickly, because REGISTERs wait for it."""
+"""Bulk writes: many accounts in a transaction, quickly, because REGISTERs wait for it."""
 
 # ruff: noqa: S608 -- only our own column names are put into SQL; input is a value
 
@@ -42,28 +42,37 @@ def writing(
 
     `renamed` are the ids of accounts whose display name may change, or that are deleted or
     restored; `moved` is the number of accounts that get another place in the sort indexes.  For
-    many rows, the triggers are dropped, their work is done for all rows at once, and they are
-    created again; if most accounts are new or moved, the same is done with the indexes.
+    many rows, the work of the triggers is done for all rows at once; if most accounts are new or
+    moved, the indexes are dropped, and created again.
     """
     if added + changed < _FEW:
         yield
         return
     ((before,),) = fetch(tables, "SELECT count(*) FROM users")
-    dropped = fetch(tables, _TRIGGERS)
-    if added > before or 4 * moved > before:
-        dropped += fetch(tables, _INDEXES)
+    dropped = fetch(tables, _INDEXES) if added > before or 4 * moved > before else []
     for kind, name, _ in dropped:
         fetch(tables, f"DROP {kind} {name}")
+    with without_triggers(tables, renamed):
+        yield
+    for _, _, statement in dropped:
+        fetch(tables, statement)
+
+
+@contextmanager
+def without_triggers(tables: Tables, renamed: Sequence[int]) -> Iterator[None]:
+    """Context in which the triggers do nothing; their work is done for all rows at once.
+
+    `renamed` are those of `writing`.  The table has the flag only within the transaction.
+    """
     last = next_id(tables) - 1
     for ids in chunks(renamed):
         fetch(tables, _DELETE_NAMES, (ids,))
+    fetch(tables, "UPDATE account_changes SET without_triggers = 1")
     yield
     fetch(tables, f"{_INSERT_NAMES} WHERE id > ?", (last,))
     for ids in chunks(renamed):
         fetch(tables, f"{_INSERT_NAMES} WHERE id IN (SELECT value FROM json_each(?))", (ids,))
-    fetch(tables, "UPDATE account_changes SET number = number + 1")
-    for _, _, statement in dropped:
-        fetch(tables, statement)
+    fetch(tables, "UPDATE account_changes SET number = number + 1, without_triggers = 0")
 
 
 def accounts(tables: Tables, ids: Sequence[int]) -> Iterator[Account]:
@@ -121,9 +130,6 @@ _LAST_ID = """
         coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'users'), 0),
         coalesce((SELECT max(id) FROM users), 0)
     )
-"""
-_TRIGGERS = """
-    SELECT type, name, sql FROM sqlite_schema WHERE tbl_name = 'users' AND type = 'trigger'
 """
 # The unique indexes stay: they keep names from being stored twice.
 _INDEXES = """

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 import dataset
+from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
@@ -97,7 +98,8 @@ class Database:
 
     Works with gevent and in a plain script.  `busy_timeout` is the maximum time in seconds to wait
     for another process that writes.  `commit_seconds` has the durations of transactions that may
-    write, from their start in the owner thread to the end of the sync to disk.
+    write, from their start in the owner thread to the end of the sync to disk.  A greenlet holds
+    `long_change` during a change that it writes in several transactions, see pieces.py.
     """
 
     def __init__(self, path: str, busy_timeout: float = BUSY_TIMEOUT) -> None:
@@ -106,6 +108,7 @@ class Database:
         self._begin = "BEGIN"
         self.counts = Counters()
         self.commit_seconds = Histogram()
+        self.long_change = BoundedSemaphore()
         self._owner: _Thread | None = _Thread(path, self.counts)
         self._reader: _Thread | None = None  # created on first use
         self._pages: Tables | None = None  # the connection of the reader
@@ -127,16 +130,25 @@ class Database:
     ) -> None:
         self.close()
 
-    def run(self, function: Callable[[Tables], T], then: Callable[[T], object] | None = None) -> T:
+    def run(
+        self,
+        function: Callable[[Tables], T],
+        then: Callable[[T], object] | None = None,
+        *,
+        synced: bool = True,
+    ) -> T:
         """Run `function` in the owner thread, in one transaction that may write.
 
         The write lock is taken at the start, so the data that the function reads does not change
         before the commit.  `then` is called with the result directly after the commit, in the owner
         thread: so memory is updated in the order of the commits, even if the calling greenlet was
-        killed.  Raises the errors of the function, after a rollback, and DatabaseError if SQLite
-        fails.  May wait.
+        killed.  Without `synced`, a power failure may take the change back, together with all later
+        ones up to the next sync.  Raises the errors of the function, after a rollback, and
+        DatabaseError if SQLite fails.  May wait.
         """
-        return self._in_owner(lambda: self._transact("BEGIN IMMEDIATE", function, then))
+        if synced:
+            return self._in_owner(lambda: self._transact("BEGIN IMMEDIATE", function, then))
+        return self._in_owner(lambda: self._transact_unsynced(function, then))
 
     def read(self, function: Callable[[Tables], T], then: Callable[[T], object] | None = None) -> T:
         """Run `function`, which only reads, on one snapshot, without waiting for a lock."""
@@ -251,6 +263,16 @@ class Database:
         if then is not None:
             then(result)
         return result
+
+    def _transact_unsynced(
+        self, function: Callable[[Tables], T], then: Callable[[T], object] | None
+    ) -> T:
+        # In WAL mode, NORMAL syncs at checkpoints only, and keeps the order of the transactions.
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            return self._transact("BEGIN IMMEDIATE", function, then)
+        finally:
+            self._connection.execute("PRAGMA synchronous = FULL")
 
     def _open(self) -> None:
         kind = files.examine(self.path)

@@ -41,11 +41,22 @@ def matching_devices(text: str) -> str:
     return f"{_AGENTS} UNION ALL {_ADDRESSES}" if _ADDRESS.fullmatch(text) else _AGENTS
 
 
+def has_matching_device(text: str) -> str:
+    """Return the condition for a row of `users` with such a device, for some thousands of rows."""
+    places = [_HAS_AGENT, _HAS_ADDRESS] if _ADDRESS.fullmatch(text) else [_HAS_AGENT]
+    return " OR ".join(f"EXISTS ({each})" for each in places)
+
+
 _AGENTS = """
     SELECT user_id FROM temp.devices
     WHERE agent IN (SELECT id FROM temp.agents WHERE text LIKE :device ESCAPE '\\')
 """
 _ADDRESSES = "SELECT user_id FROM temp.devices WHERE address LIKE :device ESCAPE '\\'"
+_OF_USER = "SELECT 1 FROM temp.devices WHERE user_id = users.id"
+_HAS_AGENT = f"""
+    {_OF_USER} AND agent IN (SELECT id FROM temp.agents WHERE text LIKE :device ESCAPE '\\')
+"""  # noqa: S608 -- our own query
+_HAS_ADDRESS = f"{_OF_USER} AND address LIKE :device ESCAPE '\\'"
 # A flow is TRANSPORT/LOCAL/REMOTE;FLAGS, see bindings.py: only the remote address is searched.
 _MAKE = (
     "DROP TABLE IF EXISTS temp.devices",
@@ -61,4 +72,5 @@ _MAKE = (
     CROSS JOIN temp.agents ON agents.text = user_agent
     """,
     "CREATE INDEX temp.devices_by_agent ON devices (agent, user_id)",
+    "CREATE INDEX temp.devices_by_user ON devices (user_id)",
 )

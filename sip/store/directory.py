@@ -17,7 +17,7 @@ from sip.store.accounts import ALGORITHMS
 from sip.store.call_settings import USUAL, CallSettings
 from sip.store.contacts import CONTACT_COLUMNS, Contact, contact_of
 from sip.store.database import Database, Tables, fetch, stream
-from sip.store.device_search import DeviceTable, matching_devices
+from sip.store.device_search import DeviceTable, has_matching_device, matching_devices
 from sip.store.name_search import TRIGRAM, Sql, like, matching_aliases, search_query
 from sip.store.retention import RESTORABLE_SECONDS
 from sip.store.users import Users
@@ -369,20 +369,21 @@ def _search_page(tables: Tables, question: Question, filtered: Sql, search: Sql 
     """Find a page of accounts with a name, alias or device that has the text."""
     if search is None:
         return [], 0, False, 1
-    ((matching,),) = fetch(
+    # The ids themselves, so that few matches are not searched again: devices have no text index.
+    ((matching, matches),) = fetch(
         tables,
-        f"SELECT count(*) FROM (SELECT * FROM ({search.text}) LIMIT {_FEW + 1})",
+        "SELECT count(*), json_group_array(id)"
+        f" FROM (SELECT NULL AS id WHERE 0 UNION ALL {search.text} LIMIT {_FEW + 1})",
         search.values,
     )
+    has_few = matching <= _FEW
     order = _ORDERS[question.sort]
     sequence = order.downwards if question.descending else order.upwards
-    found = (
-        _search_first_names(tables, question, filtered, order, sequence)
-        if matching > _FEW
-        else None
-    )
+    found = None if has_few else _search_first_names(tables, question, filtered, order, sequence)
     if found is None:
-        access = "NOT INDEXED" if matching <= _FEW else order.access(question.status)
+        access = "NOT INDEXED" if has_few else order.access(question.status)
+        if has_few:
+            search = Sql("SELECT value FROM json_each(:matches)", {"matches": matches})
         rows = fetch(
             tables,
             f"SELECT id FROM users {access}"
@@ -407,11 +408,12 @@ def _search_first_names(
     is_short = len(text) < TRIGRAM
     pattern = like(text) if is_short else f"%{like(text)}"
     aliases = matching_aliases(text)
-    devices = "" if is_short else f" OR id IN ({matching_devices(text)})"
+    devices = "" if is_short else f" OR {has_matching_device(text)}"
     rows = fetch(
         tables,
-        "SELECT id, username LIKE :pattern ESCAPE '\\' OR display_name LIKE :pattern ESCAPE '\\'"
-        f" OR id IN ({aliases.text}){devices}"
+        "SELECT id, CASE WHEN username LIKE :pattern ESCAPE '\\'"
+        " OR display_name LIKE :pattern ESCAPE '\\' THEN 1"
+        f" ELSE id IN ({aliases.text}){devices} END"
         f" FROM users {order.access(question.status)} WHERE {filtered.text}"
         f" ORDER BY {sequence} LIMIT {_PROBED}",
         filtered.values | aliases.values | {"pattern": pattern, "device": pattern},

@@ -1,6 +1,6 @@
 """Call settings in an import: which of them change, and whether their names are free."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sip.phone_numbers import number_of
 from sip.store.accounts import normalized
@@ -111,10 +111,10 @@ class CallImport:
         planned = self.changed.get(user_id)
         return self.settings.get(user_id) if planned is None else planned[1].stored()
 
-    def write(self, tables: Tables, ids: Mapping[Name, int]) -> None:
-        """Write all settings; `ids` are those of the new users."""
-        rows = [(user_id, *values) for user_id, values in self.changed.items()]
-        rows += [(ids[name], name[1], settings) for name, settings in self.new.items()]
+    def write(self, tables: Tables, changed: Iterable[int], new: Mapping[Name, int]) -> None:
+        """Write the settings of changed users and of new ones; `new` has their ids."""
+        rows = [(user_id, *self.changed[user_id]) for user_id in changed]
+        rows += [(number, name[1], self.new[name]) for name, number in new.items()]
         if rows:
             write_settings(tables, rows)
 

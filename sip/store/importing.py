@@ -9,20 +9,16 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from time import time
 from typing import Any, BinaryIO, TextIO
 
 from sip.memory import long_lived_objects, release_memory
-from sip.store import bulk_write as bulk
 from sip.store.accounts import (
     Account,
     AccountsRemoved,
     CredentialsChanged,
     normalized,
 )
-from sip.store.audit import Act
-from sip.store.bindings import remove_bindings
 from sip.store.call_cells import COLUMNS as CALL_COLUMNS
 from sip.store.call_cells import write_cells
 from sip.store.call_settings import USUAL, BadSetting, read_settings
@@ -42,14 +38,21 @@ from sip.store.csv_file import (
     TooManyRows,
     read_csv,
 )
-from sip.store.database import Tables, fetch, stream, write_many
+from sip.store.database import Tables, fetch, stream
 from sip.store.import_calls import CallImport
 from sip.store.import_changes import changes as _changes
 from sip.store.import_changes import fields as _fields
 from sip.store.import_changes import values_for as _values_for
+from sip.store.import_plan import (
+    IN_MEMORY,
+    INSERTED,
+    UPDATED,
+    ImportPlan,
+    changes_so_far,
+    write_undoable,
+)
 from sip.store.import_report import MAX_CHANGES, Change, NewPassword, Report
 from sip.store.taken_names import name_key
-from sip.store.undo import MAX_ROWS, recorded
 from sip.store.users import Users
 
 __all__ = [
@@ -72,39 +75,6 @@ __all__ = [
 
 _EXPORTED = ("username", "realm", "display_name", "enabled")
 _BLOCK = 500  # rows; keeps the reader thread busy for a few milliseconds only
-
-
-@dataclass
-class _Plan:
-    """The rows to write, and the value of account_changes when they were decided.
-
-    The columns of `inserts` are those of `_INSERT`, of `updates` those of `_UPDATED`.
-    """
-
-    number: int
-    report: Report
-    inserts: list[tuple[Any, ...]] = field(default_factory=list)
-    updates: list[tuple[Any, ...]] = field(default_factory=list)
-    lacking: list[CsvRow] = field(default_factory=list)  # new accounts without a password
-    retitled: list[int] = field(default_factory=list)  # indexes of updates with new name or state
-    disabled: list[Account] = field(default_factory=list)
-    first_id: int = 0  # id of the first inserted account
-    calls: CallImport | None = None
-
-    def accounts(self) -> Iterator[Account]:
-        """Yield the accounts that were written."""
-        for number, row in enumerate(self.inserts, self.first_id):
-            settings = self.calls.new.get((row[0], row[1])) if self.calls else None
-            yield Account((number, *row[:_IN_MEMORY]), settings and settings.stored())
-        for row in self.updates:
-            settings = self.calls.settings_of(row[-1]) if self.calls else None
-            yield Account((row[-1], *row[:_IN_MEMORY]), settings)
-
-    def release(self) -> None:
-        """Free the memory of the rows."""
-        release_memory(self.inserts)
-        release_memory(self.updates)
-        release_memory(self.lacking)
 
 
 def import_accounts(
@@ -141,7 +111,7 @@ def check(users: Users, csv_file: CsvFile) -> Report:
     """Report what `apply` would change, without writing."""
 
     def look(tables: Tables) -> Report:
-        plan = _decide(tables, csv_file)
+        plan = decide(tables, csv_file)
         plan.release()
         return plan.report
 
@@ -161,31 +131,31 @@ def apply(
     other greenlets go on.
     """
 
-    def merge(tables: Tables) -> _Plan:
+    def merge(tables: Tables) -> ImportPlan:
         # If an account was changed in between, decide again, now under the write lock.
         final = plan
-        if plan.number != _changes_so_far(tables):
+        if plan.number != changes_so_far(tables):
             plan.release()
-            final = _decide(tables, csv_file)
+            final = decide(tables, csv_file)
         if not final.report.refused:
             # Passwords are missing here only for accounts deleted since the comparison.
-            _generate(final, csv_file)
-            _write_undoable(tables, final, by)
+            generate(final, csv_file)
+            write_undoable(tables, final, by)
             final.report.written = True
         return final
 
     credentials_changed: list[Account] = []
 
-    def update_memory(final: _Plan) -> None:
+    def update_memory(final: ImportPlan) -> None:
         if final.report.written:
             credentials_changed.extend(users.update_memory(final.accounts()))
         final.release()
 
-    plan = users.database.browse(lambda tables: _decide(tables, csv_file))
-    if plan.report.refused or not (plan.inserts or plan.updates or plan.lacking):
+    plan = users.database.browse(lambda tables: decide(tables, csv_file))
+    if plan.report.refused or plan.is_empty:
         return plan.report
     if plan.lacking:
-        in_thread(lambda: _generate(plan, csv_file))
+        in_thread(lambda: generate(plan, csv_file))
     plan = users.database.run(merge, then=update_memory)
     if plan.disabled:
         users.bus.publish(AccountsRemoved(plan.disabled))
@@ -287,11 +257,6 @@ def _quoted(name: str | None, quotable: re.Pattern[str]) -> str | None:
     return f"'{name}" if name and quotable.match(name) else name
 
 
-def _changes_so_far(tables: Tables) -> int:
-    ((number,),) = fetch(tables, "SELECT number FROM account_changes")
-    return int(number)
-
-
 def _report_of(csv_file: CsvFile) -> Report:
     """Begin a report with the results of reading the file."""
     return Report(
@@ -305,14 +270,14 @@ def _report_of(csv_file: CsvFile) -> Report:
     )
 
 
-def _decide(tables: Tables, csv_file: CsvFile) -> _Plan:
+def decide(tables: Tables, csv_file: CsvFile) -> ImportPlan:
     """Compare the rows of the file with the existing accounts, and plan the changes."""
     with long_lived_objects():
         return _compared(tables, csv_file)
 
 
-def _compared(tables: Tables, csv_file: CsvFile) -> _Plan:
-    plan = _Plan(_changes_so_far(tables), _report_of(csv_file))
+def _compared(tables: Tables, csv_file: CsvFile) -> ImportPlan:
+    plan = ImportPlan(changes_so_far(tables), _report_of(csv_file))
     existing, by_case = _existing(tables, csv_file)
     calls = plan.calls = CallImport(tables, csv_file, existing)
     report, now = plan.report, int(time())
@@ -373,7 +338,7 @@ def _compared(tables: Tables, csv_file: CsvFile) -> _Plan:
     return plan
 
 
-def _plan_new(plan: _Plan, csv_file: CsvFile, row: CsvRow, now: int) -> str:
+def _plan_new(plan: ImportPlan, csv_file: CsvFile, row: CsvRow, now: int) -> str:
     """Plan a new account; return the reason if its row is refused, else ""."""
     report = plan.report
     if "ha1_md5" in row.values:
@@ -422,7 +387,7 @@ def _existing(
     return existing, by_case
 
 
-def _generate(plan: _Plan, csv_file: CsvFile) -> None:
+def generate(plan: ImportPlan, csv_file: CsvFile) -> None:
     """Generate passwords for new accounts without one, and plan their rows."""
     now = int(time())
     with long_lived_objects():
@@ -435,16 +400,16 @@ def _generate(plan: _Plan, csv_file: CsvFile) -> None:
     release_memory(plan.lacking)
 
 
-def _change(plan: _Plan, known: Row, changes: Row, realm: str, now: int) -> None:
+def _change(plan: ImportPlan, known: Row, changes: Row, realm: str, now: int) -> None:
     """Plan the change of an existing account."""
     if "ha1_md5" in changes:
         changes["ha1_realm"] = realm
     row = {**known, **changes, "updated_at": now}
-    plan.updates.append(tuple(row[column] for column in _UPDATED))
+    plan.updates.append(tuple(row[column] for column in UPDATED))
     if "display_name" in changes or "enabled" in changes:
         plan.retitled.append(len(plan.updates) - 1)
     if known["enabled"] and not row["enabled"]:
-        plan.disabled.append(Account(plan.updates[-1][-1:] + plan.updates[-1][:_IN_MEMORY]))
+        plan.disabled.append(Account(plan.updates[-1][-1:] + plan.updates[-1][:IN_MEMORY]))
 
 
 def _new_row(csv_file: CsvFile, row: CsvRow, now: int) -> tuple[Any, ...]:
@@ -455,45 +420,5 @@ def _new_row(csv_file: CsvFile, row: CsvRow, now: int) -> tuple[Any, ...]:
     return (normalized(username), realm, *title, *hashes, of_realm, now, now)
 
 
-# An Account is made of the id and the first seven of these columns.
-_INSERTED = (
-    *("username", "realm", "display_name", "enabled", *HA1S),
-    *("ha1_realm", "updated_at", "created_at"),
-)
-_IN_MEMORY = 7
-_UPDATED = (*_INSERTED[:-1], "id")
-_READ_COLUMNS = ("id", *_INSERTED[:-1])
+_READ_COLUMNS = ("id", *INSERTED[:-1])
 _READ = f"SELECT {', '.join(_READ_COLUMNS)} FROM users"  # noqa: S608 -- our names
-_INSERT = (
-    f"INSERT INTO users ({', '.join(_INSERTED)})"  # noqa: S608 -- our names
-    f" VALUES ({', '.join('?' * len(_INSERTED))})"
-)
-# Two statements: mostly only HA1s change, and then no index has to be updated.
-_SECRETS = _UPDATED[_UPDATED.index("ha1_md5") : -1]
-_SET_SECRETS = f"UPDATE users SET {' = ?, '.join(_SECRETS)} = ? WHERE id = ?"  # noqa: S608 -- our names
-_SET_TITLE = "UPDATE users SET display_name = ?, enabled = ? WHERE id = ?"
-
-
-def _write_undoable(tables: Tables, plan: _Plan, by: str) -> None:
-    ids = [row[-1] for row in plan.updates]
-    if len(plan.inserts) + len(ids) > MAX_ROWS:
-        return _write(tables, plan)
-    with recorded(tables, Act.IMPORTED, plan.report.summary, by, ids) as plan.report.undo_step:
-        _write(tables, plan)
-    return None
-
-
-def _write(tables: Tables, plan: _Plan) -> None:
-    retitled = [plan.updates[at] for at in plan.retitled]
-    plan.first_id = bulk.next_id(tables)
-    added, changed = len(plan.inserts), len(plan.updates)
-    with bulk.writing(tables, added, changed, renamed=[row[-1] for row in retitled]):
-        write_many(tables, _INSERT, plan.inserts)
-        write_many(tables, _SET_SECRETS, [row[-len(_SECRETS) - 1 :] for row in plan.updates])
-        write_many(tables, _SET_TITLE, [(*row[2:4], row[-1]) for row in retitled])
-    if plan.calls is not None:
-        new = plan.calls.new
-        numbered = enumerate(plan.inserts, plan.first_id) if new else ()
-        ids = {row[:2]: number for number, row in numbered if row[:2] in new}
-        plan.calls.write(tables, ids)
-    remove_bindings(tables, [account.id for account in plan.disabled])

@@ -4,7 +4,14 @@
 new step after it.
 """
 
-from sip.store.schema_of_lists import CAUSE_KEYS, LIST_INDEXES, REMOVED_GROUPS, SPELLINGS, UNDO
+from sip.store.schema_of_lists import (
+    CAUSE_KEYS,
+    LIST_INDEXES,
+    PIECES,
+    REMOVED_GROUPS,
+    SPELLINGS,
+    UNDO,
+)
 
 # PRAGMA application_id of our files: "sipr" in ASCII.
 APPLICATION_ID = 0x73697072
@@ -25,8 +32,7 @@ _SORT_INDEXES = (
     """,
 )
 
-# Triggers that follow changes of accounts.  They cost 30 µs per row, so a large import drops them
-# and does their work in bulk (bulk_write.py).
+# Triggers that follow changes of accounts; schema_of_lists.PIECES replaces them.
 _TRIGGERS = (
     """
     CREATE TRIGGER account_added AFTER INSERT ON users BEGIN
@@ -461,6 +467,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     (*_ADMINS, *_SETTINGS, *_CALL_SETTINGS, *UNDO, *LIST_INDEXES),
     ("CREATE TABLE desk_phones (user_id INT, mac TEXT UNIQUE, PRIMARY KEY (user_id, mac)) STRICT",),
     (*SPELLINGS, *REMOVED_GROUPS, *CAUSE_KEYS),
+    PIECES,
 )
 
 # Columns of the only table of the old server; `password` is the MD5 HA1 for its only realm.

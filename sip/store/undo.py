@@ -1,8 +1,7 @@
 """Undo of changes of many accounts, for an hour.
 
-A change runs within `recorded`, in its own transaction, and is then one step.  `Undo` lists the
-steps and takes one back as a whole, in one transaction.  Accounts that have changed since keep
-that later change:
+A change is one step, see undo_steps.py.  `Undo` lists the steps and takes one back as a whole, in
+pieces (pieces.py).  Accounts that have changed since keep that later change:
 
 - an account that the step changed gets its former values, if it still is as the step has left it;
 - an account that the step added is deleted, if it still is as the step has left it;
@@ -12,12 +11,16 @@ Call settings count as changed by a step, and go back, only if the step has chan
 former aliases, an account gets those that belong to no other user or group now.
 
 So two steps of one account are undone in reverse order.  `Undone` has the numbers of both kinds.
+
+A step whose change or undo was broken off by the end of the process stays open.  The next start
+undoes what is left of it.
 """
 
 # ruff: noqa: S608 -- only our own column names are put into SQL; input is a value
 
+import json
+import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from time import time
 
@@ -25,15 +28,19 @@ from sip.memory import long_lived_objects
 from sip.phone_numbers import number_of
 from sip.store import bulk_write as bulk
 from sip.store.accounts import Account
-from sip.store.bulk_call_settings import SETTINGS_JSON, add_call_settings, remove_call_settings
+from sip.store.bulk_call_settings import add_call_settings, remove_call_settings
 from sip.store.database import Tables, fetch, stream
 from sip.store.groups import reload_groups
+from sip.store.pieces import in_pieces
 from sip.store.retention import RESTORABLE_SECONDS, purge
 from sip.store.taken_names import has_other_spelling, name_holder, spellings
+from sip.store.undo_steps import IS_AFTER, RESTORED, record_after, recorded
 from sip.store.users import Users
 
-# Accounts in all steps together, some 400 bytes each; the oldest steps make room for a new one.
-MAX_ROWS = 400_000
+__all__ = ["NoSuchStep", "Undo", "UndoStep", "Undone", "recorded"]
+
+log = logging.getLogger(__name__)
+
 _MAX_NAMES = 20  # accounts that an undo names because it leaves them
 
 
@@ -66,39 +73,15 @@ class Undone:
     kept_names: Sequence[str] = ()
 
 
-@contextmanager
-def recorded(
-    tables: Tables, act: str, about: str, by: str, ids: Sequence[int], now: float | None = None
-) -> Iterator[int]:
-    """Record what is done to accounts within this context as one step; yield its id.
-
-    `ids` are the accounts that may change or be deleted; new ones are found by their ids.  Enter it
-    in a function passed to Database.run, around all its statements.
-    """
-    at = int(time() if now is None else now)
-    purge(tables, at)
-    values = (at, act, about, by)
-    ((step,),) = fetch(tables, _ADD_STEP, values)
-    last = bulk.next_id(tables) - 1
-    for some in bulk.chunks(ids):
-        fetch(tables, _RECORD_BEFORE, (step, some))
-    yield step
-    fetch(tables, _RECORD_AFTER, {"step": step})
-    fetch(tables, "UPDATE undo_rows SET before = NULL WHERE step_id = ? AND after IS NULL", (step,))
-    fetch(tables, _RECORD_ADDED, {"step": step, "last": last})
-    fetch(tables, _COUNT, {"step": step})
-    fetch(tables, _DELETE_OLDEST, (MAX_ROWS,))
-    fetch(tables, "DELETE FROM undo_rows WHERE step_id NOT IN (SELECT id FROM undo_steps)")
-
-
 @dataclass
 class _Result:
-    """Accounts that were written, deleted and, in `gone`, deleted or disabled."""
+    """Accounts that were written, deleted and, in `gone`, deleted or disabled, by one piece."""
 
-    undone: Undone
     written: list[Account]
     removed: list[Account]
     gone: list[Account]
+    undone: int
+    kept_names: list[str]
 
 
 class Undo:
@@ -106,52 +89,110 @@ class Undo:
 
     def __init__(self, users: Users) -> None:
         self._users = users
+        self._database = users.database
 
     def steps(self, now: float | None = None) -> list[UndoStep]:
-        """Return the steps of the last hour, the latest first."""
+        """Return the steps of the last hour, the latest first.
+
+        An open step is not listed while a change goes on, because it may be that change.
+        """
         latest = int(time() if now is None else now) - RESTORABLE_SECONDS
-        rows = self._users.database.browse(lambda tables: fetch(tables, _STEPS, (latest,)))
+        most_open = 0 if self._database.long_change.locked() else 1
+        rows = self._database.browse(lambda tables: fetch(tables, _STEPS, (latest, most_open)))
         return [UndoStep(*row) for row in rows]
 
     def undo(self, number: int, now: float | None = None) -> Undone:
-        """Undo the step with this id.  Raises NoSuchStep."""
+        """Undo the step with this id, after a change that goes on.  Raises NoSuchStep."""
         at = int(time() if now is None else now)
-        credentials_changed: list[Account] = []
+        with self._database.long_change:
+            return self.take_back(number, at, at - RESTORABLE_SECONDS)
 
+    def undo_open(self) -> list[Undone]:
+        """Undo the steps that a former process has left open."""
+        with self._database.long_change:
+            rows = self._database.browse(lambda tables: fetch(tables, f"{_STEP} WHERE is_open = 1"))
+            undone = []
+            for number, _, act, about, by, accounts in rows:
+                undone.append(self.take_back(number))
+                log.warning(
+                    "undone, because the server ended before it was finished: %s (%s) by %s,"
+                    " %d accounts so far",
+                    *(act, about, by or "a command", accounts),
+                )
+            return undone
+
+    def take_back(self, number: int, now: int | None = None, latest: int = -1) -> Undone:
+        """Undo a step that is later than `latest`, within Database.long_change."""
+        at = int(time()) if now is None else now
+        step = self._database.run(lambda tables: _open(tables, number, at, latest), synced=False)
+        total, kept_names = 0, list[str]()
+        try:
+            self._free_aliases(number)
+            for result in self._in_pieces(number, at):
+                total += result.undone
+                kept_names += result.kept_names
+        finally:
+            reload_groups(self._users)
+        return Undone(step, total, step.accounts - total, sorted(kept_names)[:_MAX_NAMES])
+
+    def take_back_failed(self, number: int) -> None:
+        """Undo a step whose change has failed, within Database.long_change; does not raise."""
+        try:
+            self.take_back(number)
+        except Exception as error:  # noqa: BLE001 -- the error of the change is raised instead
+            log.error(
+                "cannot undo a change that has failed, the next start will undo it: %s", error
+            )
+
+    def _free_aliases(self, number: int) -> None:
+        """Remove the changed call settings: an alias may have gone to an account further behind."""
+
+        def free(tables: Tables, some: Sequence[int], is_last: bool) -> None:
+            ids = json.dumps(some)
+            changed = _ids(tables, _WITH_SETTINGS, number, ids)
+            remove_call_settings(tables, bulk.chunks(changed))
+            record_after(tables, number, json.dumps(changed))
+
+        for _ in in_pieces(self._database, self._all_ids(_WITH_SETTINGS_FIRST, number), free):
+            pass
+
+    def _in_pieces(self, number: int, now: int) -> Iterator[_Result]:
         def update_memory(result: _Result) -> None:
             self._users.remove_from_memory(result.removed)
             credentials_changed.extend(self._users.update_memory(result.written))
 
-        def undo(tables: Tables) -> _Result:
+        def piece(tables: Tables, some: Sequence[int], is_last: bool) -> _Result:
             with long_lived_objects():
-                return self._undo(tables, number, at)
+                result = self._undo_piece(tables, number, json.dumps(some), now)
+            if is_last:
+                fetch(tables, "DELETE FROM undo_steps WHERE id = ?", (number,))
+            return result
 
-        result = self._users.database.run(undo, then=update_memory)
-        reload_groups(self._users)
-        self._users.publish_many(result.gone, credentials_changed)
-        self._users.release(result.written, result.removed)
-        return result.undone
+        credentials_changed: list[Account] = []
+        # Added accounts first: their aliases may be the former ones of others.
+        ids = self._all_ids(_IN_ORDER, number)
+        if not ids:
+            delete = "DELETE FROM undo_steps WHERE id = ?"
+            self._database.run(lambda tables: fetch(tables, delete, (number,)))
+        for result in in_pieces(self._database, ids, piece, update_memory):
+            self._users.publish_many(result.gone, credentials_changed)
+            credentials_changed = []
+            yield result
 
-    def _undo(self, tables: Tables, number: int, now: int) -> _Result:
-        purge(tables, now)
-        for row in fetch(tables, f"{_STEP} WHERE id = ?", (number,)):
-            step = UndoStep(*row)
-            break
-        else:
-            raise NoSuchStep(
-                "this can no longer be undone: it was undone already, or it is over an hour old"
-            )
-        kept_names = [name for (name,) in fetch(tables, _KEPT, (number, _MAX_NAMES)) if name]
-        added, changed, deleted = (_ids(tables, each, number) for each in _KINDS)
+    def _all_ids(self, statement: str, number: int) -> list[int]:
+        return self._database.browse(
+            lambda tables: [user_id for (user_id,) in stream(tables, statement, (number,))]
+        )
+
+    def _undo_piece(self, tables: Tables, number: int, ids: str, now: int) -> _Result:
+        kept = fetch(tables, _KEPT, {"step": number, "ids": ids})
+        added, changed, deleted = (_ids(tables, each, number, ids) for each in _KINDS)
         deleted = self._with_free_names(tables, deleted)
         removed = [*bulk.accounts(tables, added)]
-        moved = _ids(tables, _MOVED, number)
-        with_settings = _ids(tables, _WITH_SETTINGS, number)
-        renamed = added + deleted + _ids(tables, _RENAMED, number)
-        total = len(added) + len(changed) + len(deleted)
-        with bulk.writing(
-            tables, len(deleted), total - len(deleted), renamed, moved=len(added) + len(moved)
-        ):
+        moved = _ids(tables, _MOVED, number, ids)
+        with_settings = _ids(tables, _WITH_SETTINGS, number, ids)
+        renamed = added + deleted + _ids(tables, _RENAMED, number, ids)
+        with bulk.without_triggers(tables, renamed):
             bulk.remove(tables, added, now)
             # Two statements: mostly only HA1s change, and then no index has to be updated.
             for some in bulk.chunks(changed):
@@ -160,17 +201,15 @@ class Undo:
                 fetch(tables, _SET_TITLE, (number, some))
             bulk.restore(tables, deleted)
         bulk.finish_restore(tables, deleted)
-        remove_call_settings(tables, bulk.chunks(with_settings))
         add_call_settings(tables, bulk.chunks(with_settings), _FORMER_SETTINGS, {"step": number})
         written = [*bulk.accounts(tables, changed + deleted)]
         gone = [each for each in written if not each.enabled]
         bulk.remove_all_bindings(tables, [each.id for each in gone])
         gone += removed
         written += bulk.uncovered(tables, added, self._users.realm)
-        fetch(tables, "DELETE FROM undo_rows WHERE step_id = ?", (number,))
-        fetch(tables, "DELETE FROM undo_steps WHERE id = ?", (number,))
-        undone = Undone(step, total, step.accounts - total, kept_names)
-        return _Result(undone, written, removed, gone)
+        fetch(tables, f"DELETE FROM undo_rows WHERE {_OF_PIECE}", {"step": number, "ids": ids})
+        total = len(added) + len(changed) + len(deleted)
+        return _Result(written, removed, gone, total, [name for (name,) in kept if name])
 
     def _with_free_names(self, tables: Tables, ids: list[int]) -> list[int]:
         """Return the ids of deleted accounts whose names do not belong to others now."""
@@ -187,66 +226,47 @@ class Undo:
         ]
 
 
-def _ids(tables: Tables, statement: str, step: int) -> list[int]:
-    return [number for (number,) in stream(tables, statement, (step,))]
+def _open(tables: Tables, number: int, now: int, latest: int) -> UndoStep:
+    """Open a step, so that its undo is finished in any case.  Raises NoSuchStep."""
+    purge(tables, now)
+    for row in fetch(tables, f"{_STEP} WHERE id = ? AND at > ?", (number, latest)):
+        fetch(tables, "UPDATE undo_steps SET is_open = 1 WHERE id = ?", (number,))
+        return UndoStep(*row)
+    raise NoSuchStep(
+        "this can no longer be undone: it was undone already, or it is over an hour old"
+    )
 
 
-_RESTORED = (
-    *("display_name", "enabled", "ha1_md5", "ha1_sha256", "ha1_sha512_256"),
-    *("ha1_realm", "updated_at"),
-)
-# Without call settings if the step has not changed them.
-_AFTER = "json_array(display_name, enabled, ha1_md5)"
-_AFTER_SETTINGS = f"json_array(display_name, enabled, ha1_md5, {SETTINGS_JSON})"
-_IS_AFTER = f"(after = {_AFTER} OR after = {_AFTER_SETTINGS})"
-_ADD_STEP = "INSERT INTO undo_steps (at, act, about, changed_by) VALUES (?, ?, ?, ?) RETURNING id"
-_RECORD_BEFORE = f"""
-    INSERT INTO undo_rows (step_id, user_id, before)
-    SELECT ?, id, json_array({", ".join(_RESTORED)}, {SETTINGS_JSON})
-    FROM users
-    WHERE id IN (SELECT value FROM json_each(?))
-"""
-_RECORD_AFTER = f"""
-    UPDATE undo_rows SET after = (
-        SELECT iif(before ->> {len(_RESTORED)} = {SETTINGS_JSON}, {_AFTER}, {_AFTER_SETTINGS})
-        FROM users WHERE users.id = undo_rows.user_id
-    )
-    WHERE step_id = :step
-"""
-_RECORD_ADDED = f"""
-    INSERT INTO undo_rows (step_id, user_id, after)
-    SELECT :step, id, {_AFTER_SETTINGS} FROM users WHERE id > :last
-"""
-_COUNT = """
-    UPDATE undo_steps SET accounts = (SELECT count(*) FROM undo_rows WHERE step_id = :step)
-    WHERE id = :step
-"""
-_DELETE_OLDEST = """
-    DELETE FROM undo_steps WHERE id IN (
-        SELECT id FROM (SELECT id, sum(accounts) OVER (ORDER BY id DESC) AS total FROM undo_steps)
-        WHERE total > ? AND id < (SELECT max(id) FROM undo_steps)
-    )
-"""
+def _ids(tables: Tables, statement: str, step: int, ids: str) -> list[int]:
+    return [number for (number,) in fetch(tables, statement, {"step": step, "ids": ids})]
+
+
 _STEP = "SELECT id, at, act, about, changed_by, accounts FROM undo_steps"
-_STEPS = f"{_STEP} WHERE at > ? AND accounts > 0 ORDER BY id DESC"
+_STEPS = f"{_STEP} WHERE at > ? AND accounts > 0 AND is_open <= ? ORDER BY id DESC"
+_IN_ORDER = "SELECT user_id FROM undo_rows WHERE step_id = ? ORDER BY before IS NOT NULL, user_id"
+_WITH_SETTINGS_FIRST = """
+    SELECT user_id FROM undo_rows
+    WHERE step_id = ? AND before IS NOT NULL AND json_array_length(after) > 3
+"""
+_OF_PIECE = "step_id = :step AND user_id IN (SELECT value FROM json_each(:ids))"
 # Accounts of a step that are as it has left them: added, changed; and deleted ones.
 _UNCHANGED = f"""
     SELECT user_id FROM undo_rows JOIN users ON users.id = user_id
-    WHERE step_id = ? AND {_IS_AFTER}
+    WHERE {_OF_PIECE} AND {IS_AFTER}
 """
 # Accounts that were changed, restored or deleted since the step.
 _KEPT = f"""
     SELECT coalesce(users.username, (SELECT username FROM removed_users WHERE id = user_id), '')
     FROM undo_rows LEFT JOIN users ON users.id = user_id
-    WHERE step_id = ? AND {_IS_AFTER} IS NOT 1 AND (users.id IS NOT NULL OR after IS NOT NULL)
-    ORDER BY user_id LIMIT ?
+    WHERE {_OF_PIECE} AND {IS_AFTER} IS NOT 1 AND (users.id IS NOT NULL OR after IS NOT NULL)
+    ORDER BY user_id LIMIT {_MAX_NAMES}
 """
 _KINDS = (
     f"{_UNCHANGED} AND before IS NULL",
     f"{_UNCHANGED} AND before IS NOT NULL",
-    """
+    f"""
     SELECT user_id FROM undo_rows JOIN removed_users ON removed_users.id = user_id
-    WHERE step_id = ? AND after IS NULL
+    WHERE {_OF_PIECE} AND after IS NULL
     """,
 )
 _RENAMED = f"{_UNCHANGED} AND before IS NOT NULL AND display_name <> before ->> 0"
@@ -256,7 +276,7 @@ _MOVED = f"""
 """
 _WITH_SETTINGS = f"{_UNCHANGED} AND before IS NOT NULL AND json_array_length(after) > 3"
 _FORMER_SETTINGS = f"""
-    SELECT users.id, users.realm, before ->> {len(_RESTORED)} AS settings
+    SELECT users.id, users.realm, before ->> {len(RESTORED)} AS settings
     FROM undo_rows JOIN users ON users.id = user_id
     WHERE step_id = :step AND users.id IN (SELECT value FROM json_each(:ids))
 """
@@ -264,14 +284,14 @@ _FORMER_SETTINGS = f"""
 
 def _setting(columns: Sequence[str]) -> str:
     """Return the statement that gives columns of accounts their former values."""
-    former = ", ".join(f"{column} = before ->> {_RESTORED.index(column)}" for column in columns)
+    former = ", ".join(f"{column} = before ->> {RESTORED.index(column)}" for column in columns)
     return f"""
         UPDATE users SET {former} FROM undo_rows
         WHERE step_id = ? AND user_id = users.id AND users.id IN (SELECT value FROM json_each(?))
     """
 
 
-_SET_TITLE, _SET_SECRETS = _setting(_RESTORED[:2]), _setting(_RESTORED[2:])
+_SET_TITLE, _SET_SECRETS = _setting(RESTORED[:2]), _setting(RESTORED[2:])
 _FREE_NAMES = """
     SELECT id, username, realm FROM removed_users AS gone
     WHERE id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (

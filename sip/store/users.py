@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from time import time
 from typing import Any, TypeAlias
 
-from sip.memory import long_lived_objects, release_memory
+from sip.memory import long_lived_objects
 from sip.monitor.events import Bus
 from sip.store.accounts import (
     Account,
@@ -36,7 +36,7 @@ from sip.store.call_settings import (
 from sip.store.database import Database, Tables, fetch, stream
 from sip.store.groups import Group, read_groups
 from sip.store.passwords import weakness
-from sip.store.retention import purge
+from sip.store.retention import RESTORABLE_SECONDS, purge
 from sip.store.taken_names import name_holder
 
 __all__ = ["Account", "NoSuchUser", "UserExists", "Users"]
@@ -186,8 +186,8 @@ class Users:
         """
 
         def restore(tables: Tables) -> Account:
-            purge(tables, int(time()))
-            for username, realm, settings in fetch(tables, _REMOVED_NAME, (number,)):
+            latest = int(time()) - RESTORABLE_SECONDS
+            for username, realm, settings in fetch(tables, _REMOVED_NAME, (number, latest)):
                 if taken := self.taken_by(tables, username, realm):
                     advice = "remove that account first"
                     raise UserExists(sentence_of_taken(username, taken, advice))
@@ -207,7 +207,8 @@ class Users:
     def purge_removed(self, now: float | None = None) -> None:
         """Delete the removed accounts that cannot be restored any more at Unix time `now`."""
         at = int(time() if now is None else now)
-        self.database.run(lambda tables: purge(tables, at))
+        while self.database.run(lambda tables: purge(tables, at), synced=False):
+            pass
 
     def set_password(
         self, username: str, password: str, realm: str | None = None, *, number: int | None = None
@@ -350,21 +351,11 @@ class Users:
             self._table.remove(account)
 
     def publish_many(self, gone: Accounts, credentials_changed: Accounts) -> None:
-        """Publish a change of many accounts, and release the lists."""
+        """Publish the changes of a piece of a long change."""
         if gone:
             self.bus.publish(AccountsRemoved(gone))
         if credentials_changed:
             self.bus.publish(CredentialsChanged(credentials_changed))
-        self.release(gone, credentials_changed)
-
-    def release(self, *lists: Accounts) -> None:
-        """Free many accounts in another thread: here, that would hold up all greenlets."""
-
-        def release(tables: Tables) -> None:
-            for each in lists:
-                release_memory(each)
-
-        self.database.browse(release)
 
     def key_realm(self, realm: str | None) -> str | None:
         """Return the realm as stored in the database: None for the main realm."""
@@ -481,7 +472,9 @@ _COPY_TO_REMOVED = f"""
     INSERT OR REPLACE INTO removed_users ({_COPIED_COLUMNS}, removed_at, call_settings)
     SELECT {_COPIED_COLUMNS}, :now, :settings FROM users WHERE id = :id
 """  # noqa: S608 -- our names
-_REMOVED_NAME = "SELECT username, realm, call_settings FROM removed_users WHERE id = ?"
+_REMOVED_NAME = """
+    SELECT username, realm, call_settings FROM removed_users WHERE id = ? AND removed_at > ?
+"""
 _RESTORE = f"""
     INSERT INTO users ({_COPIED_COLUMNS})
     SELECT {_COPIED_COLUMNS} FROM removed_users WHERE id = ?

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import random
+import re
 import shutil
 import sqlite3
 import threading
@@ -288,3 +289,26 @@ def test_a_copy_of_file_and_log_at_any_moment_can_be_started(server, registered,
         assert bound["alice"] == {alice.contact[1:-1]}
     finally:
         other.close()
+
+
+def test_a_killed_change_of_many_users_is_undone(fresh: Server):
+    """It is written in pieces; those of before the kill are undone at the next start."""
+    rows = [f"user{number:05},{number:032x}" for number in range(20_000)]
+    fresh.imports_users(["username,ha1", *rows])
+    fresh.does("admin", "password", "--password", "a long one")
+    fresh.start()
+    admin = Admin(fresh)
+    assert admin.signs_in("a long one")
+    admin.sends("/users/choose", all="yes")
+    number = re.search(r'name="number" value="(\d+)"', admin.reads("/users/act/disable"))
+    admin.sends("/users/act/disable", number=number[1])
+    with closing(sqlite3.connect(fresh.database)) as file:
+        disabled = "SELECT count(*) FROM users WHERE enabled = 0"
+        until(lambda: file.execute(disabled).fetchone()[0] > 0, "a piece is written")
+        fresh.kill()
+        assert 0 < file.execute(disabled).fetchone()[0] < 20_000
+        fresh.start()
+        assert file.execute(disabled).fetchone()[0] == 0
+    assert "undone, because the server ended before it was finished" in fresh.log.read_text()
+    assert "the server ended before it was finished" in admin.reads("/audit")
+    assert "were disabled" not in admin.reads("/users/undo")

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from sip.store import bulk_write
+from sip.store import pieces
 from sip.store.accounts import AccountsRemoved, CredentialsChanged, ha1s
 from sip.store.bulk_change import BulkChange
 from sip.store.call_changes import change_call_settings
@@ -21,9 +21,10 @@ REALM = "example.com"
 
 @pytest.fixture(params=["few", "many"])
 def change(users, request, monkeypatch) -> BulkChange:
-    """For many accounts, the triggers are dropped; here from one account on, in parts of two."""
+    """Many accounts are changed in pieces, here of one account."""
     if request.param == "many":
-        monkeypatch.setattr(bulk_write, "_FEW", 1)
+        for name in ("FIRST_ROWS", "MIN_ROWS", "MAX_ROWS"):
+            monkeypatch.setattr(pieces, name, 1)
     return BulkChange(users, "admin")
 
 
@@ -111,7 +112,8 @@ def test_of_many_accounts_only_the_number_is_recorded(users, change):
 
 
 def test_the_progress_is_the_number_of_accounts(users, ids, monkeypatch):
-    monkeypatch.setattr(bulk_write, "CHUNK", 2)
+    monkeypatch.setattr(pieces, "FIRST_ROWS", 2)
+    monkeypatch.setattr(pieces, "MAX_ROWS", 2)
     done: list[int] = []
     BulkChange(users, "admin", done.append).disable(ids)
     assert done == [2, 1]

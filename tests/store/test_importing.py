@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from sip.store import csv_file as csv_file_module
-from sip.store import importing
+from sip.store import import_plan, importing
 from sip.store.accounts import AccountsRemoved, CredentialsChanged
 from sip.store.database import Database, fetch
 from sip.store.importing import (
@@ -404,7 +404,7 @@ def test_an_import_of_nothing_new_has_no_undo(users):
 
 
 def test_an_import_too_large_to_undo_is_still_made(users, monkeypatch):
-    monkeypatch.setattr(importing, "MAX_ROWS", 1)
+    monkeypatch.setattr(import_plan, "MAX_ROWS", 1)
     report = take(users, "username,password\nann,x\nbob,x\n")
     assert report.written
     assert not report.undo_step

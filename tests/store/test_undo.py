@@ -5,7 +5,7 @@ from time import time
 import pytest
 
 from sip.store import bulk_write as bulk
-from sip.store import undo
+from sip.store import undo_steps
 from sip.store.accounts import AccountsRemoved, CredentialsChanged
 from sip.store.call_changes import change_call_settings
 from sip.store.database import Database, fetch
@@ -177,13 +177,14 @@ def names_with(database: Database, text: str) -> int:
 
 
 def test_the_oldest_steps_make_room(database, users, undos, monkeypatch):
-    monkeypatch.setattr(undo, "MAX_ROWS", 2)
+    monkeypatch.setattr(undo_steps, "MAX_ROWS", 2)
     ids = [users.add(name, "secret-1").id for name in ("ann", "bob", "eve")]
     first = disable(database, users, ids[:1])
     second = disable(database, users, ids[1:2])
     assert [step.id for step in undos.steps()] == [second, first]
     third = disable(database, users, ids)
     assert [step.id for step in undos.steps()] == [third]
+    users.purge_removed()
     rows = database.read(lambda tables: fetch(tables, "SELECT DISTINCT step_id FROM undo_rows"))
     assert rows == [(third,)]
 

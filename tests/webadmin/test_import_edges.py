@@ -124,12 +124,12 @@ def test_during_an_import_no_other_can_start(browser, context, monkeypatch):
     go_on = gevent.event.Event()
     applied = []
 
-    def apply_slowly(users, sheet, in_thread, *, by):
+    def apply_slowly(users, sheet, in_thread, *, by, progress):
         go_on.wait(20)
         applied.append(sheet)
         return Report(new=2, written=True)
 
-    monkeypatch.setattr(import_service, "apply", apply_slowly)
+    monkeypatch.setattr(import_service, "apply_in_pieces", apply_slowly)
     for _ in range(3):  # a click is soon two
         browser.press("apply")
         gevent.idle()
@@ -206,7 +206,7 @@ def test_an_import_that_fails_says_why(
 
     browser.upload("/users/import", ROWS)
     settled(browser)
-    monkeypatch.setattr(import_service, "apply", fails)
+    monkeypatch.setattr(import_service, "apply_in_pieces", fails)
     with caplog.at_level(logging.ERROR):
         browser.press("apply")
         assert f"Nothing was imported: {words}" in settled(browser)

@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 64 * 1024
 
 # A handler that always has data ready would never yield, and SIP would wait.  So each handler
-# sleeps so many seconds before each request, and after so many octets.
+# sleeps so many seconds before each request, and after so many octets, or after fewer that it has
+# taken long to make.
 _PAUSE = 0.001
 _PAUSE_AFTER_BYTES = 256 * 1024
+_SLOW_BYTES = 16 * 1024
+_SLOW_SECONDS = 0.002
 
 # How long data from the peer is read after the last response, in seconds.  Without that, the kernel
 # could reset the connection, and the response could be lost.
@@ -108,6 +111,7 @@ class Connection(gevent.socket.socket):
         self._limits = limits
         self._aborted = False
         self._bytes_since_pause = 0
+        self._paused_at = 0.0
         self.expect_request()
 
     def expect_request(self) -> None:
@@ -186,9 +190,11 @@ class Connection(gevent.socket.socket):
 
     def _pause_after(self, size: int) -> None:
         self._bytes_since_pause += size
-        if self._bytes_since_pause >= _PAUSE_AFTER_BYTES:
+        is_slow = time.monotonic() - self._paused_at > _SLOW_SECONDS
+        if self._bytes_since_pause >= (_SLOW_BYTES if is_slow else _PAUSE_AFTER_BYTES):
             self._bytes_since_pause = 0
             gevent.sleep(_PAUSE)
+            self._paused_at = time.monotonic()
 
     def send_and_close(self, data: bytes) -> None:
         """Send a last response, and read on for a moment so that it arrives."""
