@@ -22,7 +22,7 @@ from sip.store.database import Database, Tables
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# CPU time of one piece.  A REGISTER waits for it and for one commit of its own; a phone that gets no
+# CPU time of one piece.  A REGISTER waits for it and for one commit of its own; a phone without an
 # answer sends it again after 500 ms (RFC 3261 §17.1.2.2, timer E).
 PIECE_SECONDS = 0.025
 # Time of one piece, as a multiple of that, where the disk is slow or the processor is busy: smaller
