@@ -16,8 +16,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from itertools import islice, repeat
-from operator import add, attrgetter, getitem, le, lt
+from itertools import islice
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -48,8 +47,9 @@ CAUSE_OVERHEAD = 700
 _USUAL = b"\r\nCall-ID: "
 _END = b"\r\n"
 _BLANK_LINE = b"\r\n\r\n"
-_OCTETS = attrgetter("octets")
-_FIND = bytes.find
+# Fields of a MessagePassed; by their numbers they are read in half the time.
+_DIRECTION: Final = MessagePassed._fields.index("direction")
+_OCTETS: Final = MessagePassed._fields.index("octets")
 # Octets of a message that are searched for the pinned user.
 MAX_HEAD = 8192
 # A Call-ID in any spelling, and an empty line in any of them.
@@ -237,9 +237,13 @@ class Traces:
         """Sort the pending messages into their traces, and remove old traces if memory is short."""
         pending, self._pending = self._pending, []
         parts: defaultdict[bytes, list[MessagePassed]] = defaultdict(list)
-        # As `parts[call_id].append(message)` for each, without a step of Python for each message.
-        places = map(parts.__getitem__, _call_ids(pending))
-        deque(map(list.append, places, pending), maxlen=0)
+        for message in pending:
+            # `partition` costs half as much as `find` with its bounds and a slice.
+            before, _, after = message[_OCTETS].partition(_USUAL)
+            call_id = after.partition(_END)[0]
+            if not call_id or before.find(_BLANK_LINE) >= 0:
+                call_id = _call_id_of(message[_OCTETS])
+            parts[call_id].append(message)
         added = []
         for call_id, messages in parts.items():
             trace = self._traces.get(call_id)
@@ -257,14 +261,13 @@ class Traces:
 
     def _extend(self, trace: Trace, messages: list[MessagePassed]) -> None:
         trace.messages += messages
-        size = sum(map(len, map(_OCTETS, messages))) + MESSAGE_OVERHEAD * len(messages)
+        size = MESSAGE_OVERHEAD * len(messages)
+        for message in messages:
+            size += len(message[_OCTETS])
+            if not trace.share.is_admitted and message[_DIRECTION] == "out":
+                self._admit(trace, message[_OCTETS])
         trace.octets += size
         trace.share.octets += size
-        for message in messages:
-            if trace.share.is_admitted:
-                break
-            if message.direction == "out":
-                self._admit(trace, message.octets)
         if trace.octets > trace.limit:
             self._trim(trace)
 
@@ -371,24 +374,6 @@ class Traces:
             removed += trace.octets
             del self._traces[trace.call_id]
         return removed
-
-
-def _call_ids(messages: list[MessagePassed]) -> list[bytes]:
-    """Return the Call-ID of each message.
-
-    Each step is done for all messages at once, by functions of the interpreter.
-    """
-    octets = list(map(_OCTETS, messages))
-    names = list(map(_FIND, octets, repeat(_USUAL)))
-    heads = list(map(_FIND, octets, repeat(_BLANK_LINE)))
-    starts = list(map(add, names, repeat(len(_USUAL))))
-    ends = map(_FIND, octets, repeat(_END), starts)
-    call_ids: list[bytes] = list(map(getitem, octets, map(slice, starts, ends)))
-    if not (all(map(le, repeat(0), names)) and all(map(lt, names, heads))):
-        for at, (name, head) in enumerate(zip(names, heads, strict=True)):
-            if not 0 <= name < head:
-                call_ids[at] = _call_id_of(octets[at])
-    return call_ids
 
 
 def _call_id_of(octets: bytes) -> bytes:
