@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sip.message.framing import PING, with_length
 from sip.message.uri import format_host_port, is_address
-from sip.monitor.events import Bus, MessagePassed
+from sip.monitor.events import Bus, MessageFields, MessagePassed, Topic
 from sip.transport.flow import Endpoint, Flow
 from sip.transport.packet_filter import SampleRule
 from sip.transport.transport_names import DEFAULT_TRANSPORT, UDP
@@ -19,8 +19,6 @@ log = logging.getLogger(__name__)
 # machine may change its address.
 MAX_CACHED_LOCAL_ADDRESSES = 4096
 SECONDS_LOCAL_ADDRESS_CACHED = 60.0
-
-_NEW = tuple.__new__
 
 
 class Socket(Protocol):
@@ -93,7 +91,7 @@ class Transports:
         self._local_hosts_until = 0.0
         self._sent_by: dict[Endpoint, str] = {}
         self._now = bus.now
-        self._messages = bus.topic(MessagePassed)
+        self._messages: Topic[MessageFields] = bus.topic(MessagePassed)
 
     def add(self, sock: Socket) -> None:
         """Add a datagram socket."""
@@ -120,8 +118,8 @@ class Transports:
     def publish(self, direction: str, data: bytes, flow: Flow) -> None:
         """Publish a message that was received or sent along a flow."""
         transport, local, remote, _, _ = flow
-        # As MessagePassed(…), in half the time.
-        message = _NEW(MessagePassed, (self._now(), direction, local, remote, transport, data))
+        # The fields of a MessagePassed: the tuple alone costs a third of its time.
+        message = self._now(), direction, local, remote, transport, data
         # As `publish` of the topic, without one more call for each message.
         for listener in self._messages.listeners:
             try:
