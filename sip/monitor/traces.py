@@ -273,10 +273,13 @@ class Traces:
         size = MESSAGE_OVERHEAD * len(messages)
         for message in messages:
             size += len(message[_OCTETS])
-            if not trace.share.is_admitted and message[_DIRECTION] == "out":
-                self._admit(trace, message[_OCTETS])
         trace.octets += size
         trace.share.octets += size
+        for message in messages:
+            if trace.share.is_admitted:
+                break
+            if message[_DIRECTION] == "out":
+                self._admit(trace, message[_OCTETS])
         if trace.octets > trace.limit:
             self._trim(trace)
 
