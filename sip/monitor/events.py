@@ -301,6 +301,7 @@ class MessagePassed(NamedTuple):
     be found, it is the head as far as that was read.  Messages of banned addresses and those
     dropped for overload are not read, so they are left out; so are keep-alives.
 
+    Listeners get a plain tuple with these fields, for there are so many: see MessageFields.
     """
 
     at: float
@@ -309,6 +310,10 @@ class MessagePassed(NamedTuple):
     remote: Address
     transport: str
     octets: bytes
+
+
+# The fields of a MessagePassed.
+MessageFields = tuple[float, str, Address, Address, str, bytes]
 
 
 # Abuse protection

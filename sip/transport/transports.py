@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sip.message.framing import PING, with_length
 from sip.message.uri import format_host_port, is_address
-from sip.monitor.events import Bus, MessagePassed
+from sip.monitor.events import Bus, MessageFields, MessagePassed, Topic
 from sip.transport.flow import Endpoint, Flow
 from sip.transport.packet_filter import SampleRule
 from sip.transport.transport_names import DEFAULT_TRANSPORT, UDP
@@ -90,8 +90,8 @@ class Transports:
         self._local_hosts_before: dict[str, str] = {}  # used when no descriptor is left to ask with
         self._local_hosts_until = 0.0
         self._sent_by: dict[Endpoint, str] = {}
-        self._bus = bus
-        self._messages = bus.topic(MessagePassed)
+        self._now = bus.now
+        self._messages: Topic[MessageFields] = bus.topic(MessagePassed)
 
     def add(self, sock: Socket) -> None:
         """Add a datagram socket."""
@@ -118,10 +118,8 @@ class Transports:
     def publish(self, direction: str, data: bytes, flow: Flow) -> None:
         """Publish a message that was received or sent along a flow."""
         transport, local, remote, _, _ = flow
-        values = self._bus.now(), direction, local, remote, transport, data
-        message = tuple.__new__(
-            MessagePassed, values
-        )  # as MessagePassed(*values), in half the time
+        # The fields of a MessagePassed: the tuple alone costs a third of its time.
+        message = self._now(), direction, local, remote, transport, data
         # As `publish` of the topic, without one more call for each message.
         for listener in self._messages.listeners:
             try:

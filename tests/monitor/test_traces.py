@@ -43,7 +43,7 @@ class Passing:
     def _passes(self, direction: str, octets: bytes, remote, transport: str) -> None:
         self.now += 0.001
         values = self.now, direction, SERVER, remote, transport, octets
-        self.bus.publish(MessagePassed(*values))
+        self.bus.topic(MessagePassed).publish(values)
 
     def call(self, call_id: str, size: int = 0, remote=ALICE, by: str = "alice") -> None:
         """An INVITE that is forwarded to bob."""
@@ -283,6 +283,14 @@ def test_without_memory_nothing_is_kept_and_no_event_built():
     assert not passing.bus.has_listener(MessagePassed)
     assert not passing.has("one")
     assert not len(passing.traces)
+
+
+def test_messages_that_pass_after_a_reading_are_read_next_time(passing):
+    passing.call("one")
+    assert [each.direction for each in passing.traces.find(b"one").messages] == ["in", "out"]
+    passing.comes(message("SIP/2.0 200 OK", "one"), BOB)
+    read = passing.traces.find(b"one").messages
+    assert [(each.direction, each.remote) for each in read[1:]] == [("out", BOB), ("in", BOB)]
 
 
 def test_waiting_messages_are_bounded(passing):

@@ -46,7 +46,8 @@ def test_a_cause_is_told_to_verified_senders_alone(code: str, monkeypatch, caplo
     lines = [record.getMessage() for record in ours]
     is_logged = any(said.search(line) for line in lines)
     assert is_logged is not (scenario.is_answered or code in WITHOUT_LINE)
-    out = [parse(each.octets) for each in sent.take() if each.direction == "out"]
+    passed = map(MessagePassed._make, sent.take())
+    out = [parse(each.octets) for each in passed if each.direction == "out"]
     responses = [message for message in out if isinstance(message, Response)]
     warnings = [warning for response in responses for warning in response.fields("warning")]
     assert bool(warnings) is scenario.is_told
@@ -117,7 +118,8 @@ def test_a_caller_gets_the_cause_value_of_q850(code: str, number: int):
     world = World()
     sent = world.bus.read(MessagePassed)
     SCENARIOS[code].provoke(world, None)
-    out = [parse(each.octets) for each in sent.take() if each.direction == "out"]
+    passed = map(MessagePassed._make, sent.take())
+    out = [parse(each.octets) for each in passed if each.direction == "out"]
     reasons = [m.value("reason") for m in out if isinstance(m, Response) and m.value("reason")]
     assert reasons
     assert all(reason.startswith(f"Q.850;cause={number};text=") for reason in reasons)

@@ -21,7 +21,6 @@ from sip.monitor.events import (
     Sender,
     Unregistered,
 )
-from sip.transport import transports
 from tests.support.fake_transport import SERVER
 from tests.support.world import REALM, SDP, Phone, World
 
@@ -303,7 +302,7 @@ def test_messages_are_published_octet_for_octet(world: World):
     options = bob.request("OPTIONS", f"sip:{REALM}")
     bob.transmits(options)
     world.deliver(b"\r\n\r\n", bob.address)
-    came, went = messages.take()
+    came, went = map(MessagePassed._make, messages.take())
     assert came == MessagePassed(
         at=world.now + world.unix_start,
         direction="in",
@@ -323,7 +322,7 @@ def test_a_stream_that_cannot_be_cut_is_published(world: World):
     head = bob.request("OPTIONS", f"sip:{REALM}").encode().replace(b"Content-Length: 0\r\n", b"")
     bad = BadStream("Missing Content-Length header field", 400, head[:-2])
     world.server.receiver.refuse_on_connection(bad, bob.source)
-    came, went = messages.take()
+    came, went = map(MessagePassed._make, messages.take())
     assert (came.direction, came.octets) == ("in", bad.head)
     assert went.octets.startswith(b"SIP/2.0 400 ")
 
@@ -340,7 +339,8 @@ def test_an_event_without_listener_is_not_built(world: World, monkeypatch):
     for event_class in CALL_EVENTS:
         name = event_class.__name__
         monkeypatch.setattr(call_events, name, poisoned(name))
-    monkeypatch.setattr(transports, "MessagePassed", poisoned("MessagePassed"))
+    now = world.server.transports._now  # the time of a message is asked for when it is built
+    monkeypatch.setattr(world.server.transports, "_now", lambda: built.append("message") or now())
     alice, bob = world.phones("alice", "bob")
     invite = alice.sends("INVITE", BOB)
     at_bob = bob.gets("INVITE")
