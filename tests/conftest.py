@@ -1,5 +1,6 @@
 """Fixtures and settings for all tests."""
 
+import functools
 import gc
 import io
 import os
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from sip.cli.main import main
+import sip.cli.main
 from tests.support.programs import tail
 from tests.support.server import Server
 from tests.support.world import World
@@ -22,6 +23,9 @@ settings.register_profile(
 )
 settings.load_profile("ours")
 
+# No command changes the parser of the command line, which takes longer to make than most tests.
+sip.cli.main._build = functools.cache(sip.cli.main._build)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
@@ -31,6 +35,7 @@ def pytest_collection() -> Iterator[None]:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(50_000, 20, 100)  # as in the server
         gc.enable()
 
 
@@ -53,7 +58,7 @@ def sipserver(tmp_path, monkeypatch, capsys):
     def call(*arguments, environment=None, stdin=None, run=lambda config: 0):
         if stdin is not None:
             monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        code = main(arguments, run, environment or {})
+        code = sip.cli.main.main(arguments, run, environment or {})
         out, err = capsys.readouterr()
         return code, out, err
 
