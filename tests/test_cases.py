@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from tests.support.cases import cases
+from tests.support.world import World
 
 
 def failures(test, **fixtures) -> BaseExceptionGroup:
@@ -54,10 +55,22 @@ def test_a_table_without_cases_is_an_error():
         cases("number", [])
 
 
+@pytest.fixture
+def world() -> World:
+    return World(settings={"sip_follow_redirects": True})
+
+
 @cases("name", ["alice", "bob"])
 def test_each_case_has_a_world_of_its_own(world, name):
+    assert world.config.sip_follow_redirects
     assert not world.users.accounts
     world.phone(name)
+
+
+def test_a_world_in_use_is_not_taken_for_a_new_one(world):
+    world.phone("alice")
+    group = failures(cases("number", [1])(lambda world, number: None), world=world)
+    assert "has used the world" in str(group.exceptions[0])
 
 
 @cases("name", ["alice", "bob"])

@@ -4,6 +4,7 @@ It is written like `pytest.mark.parametrize`, but is one test: what pytest does 
 takes longer than most cases.
 """
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -11,16 +12,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.world import World
-
+_FAILURES = (Exception, pytest.fail.Exception, BaseExceptionGroup)
 _SHOWN = 100  # characters of a value, and of all values of a case in the heading
 
 
 def cases(names: str | tuple[str, ...], values: Iterable[Any]) -> Callable[..., Callable]:
     """Call the test for each of `values`, which are tuples if there are several names.
 
-    Each case has a `world` of its own, and finds `caplog` empty; other fixtures are shared.  Two
-    of these decorators make a case of each combination.
+    Each case has a `world` of its own, with the settings of the fixture, and finds `caplog` empty;
+    other fixtures are shared.  Two of these decorators make a case of each combination.
     """
     several = not isinstance(names, str)
     table = [
@@ -37,7 +37,7 @@ def cases(names: str | tuple[str, ...], values: Iterable[Any]) -> Callable[..., 
             for number, case in enumerate(table):
                 try:
                     test(**_fresh(fixtures), **case)
-                except (Exception, pytest.fail.Exception, BaseExceptionGroup) as error:
+                except _FAILURES as error:
                     error.add_note(f"case {number}: {case}")
                     failed[number] = error
             if failed:
@@ -56,7 +56,11 @@ def _fresh(fixtures: dict[str, Any]) -> dict[str, Any]:
     """Replace or empty what a case before has used."""
     if "caplog" in fixtures:
         fixtures["caplog"].clear()
-    return fixtures | ({"world": World()} if "world" in fixtures else {})
+    if (world := fixtures.get("world")) is None:
+        return fixtures
+    is_used = world.users.accounts or world.at
+    assert not is_used, "a fixture of the test has used the world"
+    return fixtures | {"world": dataclasses.replace(world)}  # with the same settings
 
 
 def _shown(case: Mapping[str, Any]) -> str:
