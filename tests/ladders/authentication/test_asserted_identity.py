@@ -3,6 +3,7 @@
 import pytest
 
 from sip.message.message import Request
+from tests.support.cases import cases
 from tests.support.forwarding import PLACES, Call, calls, placed, talks
 from tests.support.world import Phone, World
 
@@ -32,7 +33,7 @@ def is_silent(request: Request) -> bool:
     return b"p-asserted-identity" not in text and b"p-preferred-identity" not in text
 
 
-@pytest.mark.parametrize("form", FORMS)
+@cases("form", FORMS)
 def test_what_a_phone_asserts_is_taken_off(world: World, form: str):
     """§5: from an element that isn't trusted it MUST be replaced or removed; §6: so the other."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
@@ -50,8 +51,8 @@ def test_all_of_them_are_taken_off(world: World):
     assert is_silent(bob.gets("INVITE"))
 
 
-@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "SUBSCRIBE", "OPTIONS", "REFER", "FLY"])
-@pytest.mark.parametrize("is_local", [True, False])
+@cases("method", ["INVITE", "MESSAGE", "SUBSCRIBE", "OPTIONS", "REFER", "FLY"])
+@cases("is_local", [True, False])
 def test_asserted_identities_are_removed_for_any_sender(world: World, method: str, is_local: bool):
     """§5: the digest is the identity of a sender, not the header fields beside it."""
     alice, bob = world.phones("alice", "bob")

@@ -10,6 +10,7 @@ import pytest
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
+from tests.support.cases import cases
 from tests.support.forwarding import PLACES, Call, carried, exchanged, placed, started_again, talks
 from tests.support.nat_phones import behind_nat
 from tests.support.world import REALM, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
@@ -190,14 +191,14 @@ def test_a_request_without_a_ticket_gets_none(world: World, method: str):
     assert "record-route" not in stranger.takes().names
 
 
-@pytest.mark.parametrize(
+@cases(
     "more",
     [
         *(";maddr=203.0.113.9", ";MADDR=203.0.113.9;x", ";m%61ddr=203.0.113.9", ";ttl=1"),
         "?Route=%3Csip:203.0.113.9%3E",
     ],
 )
-@pytest.mark.parametrize("at", [0, -1])
+@cases("at", [0, -1])
 def test_what_a_phone_adds_to_our_route_is_not_recorded(world: World, more: str, at: int):
     """§16.6, step 4: what we put there leads to us, and is not signed as a whole.
 

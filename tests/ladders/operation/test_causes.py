@@ -12,6 +12,7 @@ from sip.monitor.events import Banned, CallEnded, MessagePassed, Refused
 from sip.monitor.metrics import refusals
 from sip.monitor.trace_ladder import ladder_of
 from sip.monitor.traces import Traces
+from tests.support.cases import cases
 from tests.support.cause_scenarios import GATEWAY, SCENARIOS, SHOWN_ELSEWHERE, WITHOUT_LINE
 from tests.support.failed_call_scenarios import answers
 from tests.support.outside_proxy import STRANGER
@@ -123,7 +124,7 @@ def test_a_caller_gets_the_cause_value_of_q850(code: str, number: int):
     assert all(reason.startswith(f"Q.850;cause={number};text=") for reason in reasons)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "words"),
     [
         (('Warning: 399 gw "no circuits"',), "no circuits"),
