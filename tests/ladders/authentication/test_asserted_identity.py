@@ -4,8 +4,8 @@ import pytest
 
 from sip.message.message import Request
 from tests.support.cases import cases
-from tests.support.forwarding import PLACES, Call, calls, placed, talks
-from tests.support.world import Phone, World
+from tests.support.forwarding import Call, calls, each_pair, talks
+from tests.support.world import World
 
 STRANGER = "sip:x@elsewhere.org"
 ASSERTED = "P-Asserted-Identity: <sip:president@example.com>"
@@ -20,11 +20,6 @@ FORMS = (
     'P-Asserted-Identity: "<<',
     "p-PREFERRED-identity:\t<sip:other@example.com>",
 )
-
-
-@pytest.fixture(params=PLACES)
-def pair(request: pytest.FixtureRequest, world: World) -> tuple[Phone, Phone]:
-    return placed(world, request.param)
 
 
 def is_silent(request: Request) -> bool:
@@ -69,7 +64,8 @@ def test_no_phone_of_a_fork_gets_an_asserted_identity(world: World):
     assert is_silent(mobile.gets("INVITE"))
 
 
-@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "NOTIFY", "INFO", "BYE"])
+@cases("method", ["INVITE", "UPDATE", "NOTIFY", "INFO", "BYE"])
+@each_pair()
 def test_within_a_dialog_nothing_is_asserted_either(world: World, pair, method: str):
     """§5: a ticket proves a dialog, no identity; from both sides."""
     call: Call = talks(pair)
@@ -82,6 +78,7 @@ def test_within_a_dialog_nothing_is_asserted_either(world: World, pair, method: 
         assert is_silent(far.gets(method))
 
 
+@each_pair()
 def test_an_ack_asserts_nothing(world: World, pair):
     """§5: it goes on without a transaction, and is a request all the same."""
     call = calls(pair)
