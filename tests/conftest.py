@@ -11,6 +11,8 @@ import pytest
 from hypothesis import settings
 
 import sip.cli.main
+from sip.store import admin_passwords
+from tests.support.cheap_hashes import CHEAP
 from tests.support.programs import tail
 from tests.support.server import Server
 from tests.support.world import World
@@ -25,6 +27,8 @@ settings.load_profile("ours")
 
 # No command changes the parser of the command line, which takes longer to make than most tests.
 sip.cli.main._build = functools.cache(sip.cli.main._build)
+# A hash takes 25 ms by intent.
+admin_passwords._hasher = CHEAP
 
 
 @pytest.hookimpl(wrapper=True)
