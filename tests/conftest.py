@@ -39,7 +39,6 @@ def pytest_collection() -> Iterator[None]:
         return (yield)
     finally:
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)  # as in the server
         gc.enable()
 
 

@@ -11,6 +11,7 @@ from sip.store.call_settings import MAX_ALIASES, USUAL, BadSetting, CallSettings
 from sip.store.groups import Groups
 from sip.store.retention import RESTORABLE_SECONDS
 from sip.store.users import NoSuchUser, UserExists, Users
+from tests.support.cases import cases
 
 MAIN = "example.com"
 
@@ -85,7 +86,7 @@ def test_a_new_user_cannot_have_a_taken_name(users: Users):
     users.add("201", "secret-1", realm="example.org")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("field", "value", "reason"),
     [
         ("aliases", ["a b"], "cannot be the alias"),
