@@ -31,6 +31,12 @@ def test_each_case_that_fails_is_named():
     assert group.exceptions[2].__notes__ == ["case 3: {'number': 4, 'text': 'four'}"]
 
 
+def test_of_many_failures_all_are_named_and_ten_are_shown():
+    group = failures(cases("number", range(12))(lambda number: pytest.fail("no")))
+    assert group.message == "12 of 12 cases failed: " + "; ".join(f"number={n}" for n in range(12))
+    assert len(group.exceptions) == 10
+
+
 def test_two_tables_give_each_combination():
     seen = []
 

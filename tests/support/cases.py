@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 _FAILURES = (Exception, pytest.fail.Exception, BaseExceptionGroup)
-_SHOWN = 100  # characters of a value, and of all values of a case in the heading
+_SHOWN = 100  # characters of a value in the heading, which names all cases that failed
+_TRACEBACKS = 10  # of the first of them
 
 
 def cases(names: str | tuple[str, ...], values: Iterable[Any]) -> Callable[..., Callable]:
@@ -43,7 +44,7 @@ def cases(names: str | tuple[str, ...], values: Iterable[Any]) -> Callable[..., 
             if failed:
                 which = "; ".join(_shown(table[number]) for number in failed)
                 heading = f"{len(failed)} of {len(table)} cases failed: {which}"
-                raise BaseExceptionGroup(heading, list(failed.values()))
+                raise BaseExceptionGroup(heading, list(failed.values())[:_TRACEBACKS])
 
         left = [each for name, each in signature.parameters.items() if name not in table[0]]
         run.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]
