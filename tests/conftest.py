@@ -1,5 +1,6 @@
 """Fixtures and settings for all tests."""
 
+import functools
 import gc
 import io
 import os
@@ -9,7 +10,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from sip.cli.main import main
+import sip.cli.main
+from sip.store import admin_passwords
+from tests.support.cheap_hashes import CHEAP
 from tests.support.programs import tail
 from tests.support.server import Server
 from tests.support.world import World
@@ -21,6 +24,11 @@ settings.register_profile(
     "ours", deadline=None, derandomize=not os.environ.get("EXAMPLES"), print_blob=True
 )
 settings.load_profile("ours")
+
+# No command changes the parser of the command line, which takes longer to make than most tests.
+sip.cli.main._build = functools.cache(sip.cli.main._build)
+# A hash takes 25 ms by intent.
+admin_passwords._hasher = CHEAP
 
 
 @pytest.hookimpl(wrapper=True)
@@ -53,7 +61,7 @@ def sipserver(tmp_path, monkeypatch, capsys):
     def call(*arguments, environment=None, stdin=None, run=lambda config: 0):
         if stdin is not None:
             monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        code = main(arguments, run, environment or {})
+        code = sip.cli.main.main(arguments, run, environment or {})
         out, err = capsys.readouterr()
         return code, out, err
 

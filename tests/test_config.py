@@ -5,6 +5,7 @@ import pytest
 from sip.addresses import Address, Advertised, parse_address
 from sip.config import SETTINGS, Config, ConfigError, unknown_variables
 from sip.setting_sources import gather
+from tests.support.cases import cases
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_addresses(text, address):
     assert parse_address(str(address)) == address
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     ["", ":", "5060", ":65536", ":-1", ":٣", "::1:5060", "[::1]", "[1.2.3.4]:1", "a b:1", "[::1:1",
      "300.1.1.1:5060", "[::1]x:5060"],
@@ -192,7 +193,7 @@ def test_the_lengths_of_registrations_must_be_in_order():
     assert gather({"sip.min_expires": "3600", "sip.max_expires": "3600"}, {})
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "text"),
     [
         ("sip.min_expires", "0"),
@@ -238,7 +239,7 @@ def test_a_value_out_of_range_names_its_flag(name, text):
         gather({name: text}, {})
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "value"),
     [
         *((text, True) for text in ("on", "TRUE", "1", "yes")),

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from sip.config import SETTINGS
 from sip.core.causes import CAUSES
+from tests.support.cases import cases
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -72,7 +71,7 @@ def test_the_python_of_the_readme_imports_many(tmp_path: Path):
     run_python_of_the_readme(1, "    assert len(Users(database)) == 1000\n", tmp_path)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=[str(p.relative_to(ROOT)) for p in DOCUMENTS])
+@cases("path", DOCUMENTS)
 def test_links_lead_somewhere(path: Path):
     for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
         assert (path.parent / link).exists(), link
@@ -166,7 +165,7 @@ def test_the_page_of_conformance_says_what_is_so():
     assert len(TEST.findall(CONFORMANCE)) > 300
 
 
-@pytest.mark.parametrize(
+@cases(
     ("right", "wrong"),
     [
         ("- **§7.3.3**", "- **7.3.3**"),

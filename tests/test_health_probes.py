@@ -26,6 +26,7 @@ from sip.store.database import Database
 from sip.store.users import Users
 from sip.transport.dns.client import NoAnswer
 from tests.support.fake_dns import FakeDns
+from tests.support.programs import free_port_of_both
 
 REALM = "example.com"
 HERE = "127.0.0.1"
@@ -41,7 +42,11 @@ class Running:
         self.unix_now = 1_700_000_000.0
         bus = Bus()
         self.server = SipServer(
-            Config(sip_realm=REALM, sip_addr=Address(HERE, 0), web_addr=Address(HERE, 8080)),
+            Config(
+                sip_realm=REALM,
+                sip_addr=Address(HERE, free_port_of_both(HERE)),
+                web_addr=Address(HERE, 8080),
+            ),
             Users(self.database, REALM, bus=bus),
             self.store,
             b"a secret of 16 octets or more",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
+from tests.support.cases import cases
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
@@ -194,7 +194,7 @@ def test_gevent_and_dataset_are_imported_in_few_files():
                 assert name == "sip/store/database.py", f"{name} imports {package}"
 
 
-@pytest.mark.parametrize("module", [m for m in PATHS if is_within(m, "sip.message")])
+@cases("module", [m for m in PATHS if is_within(m, "sip.message")])
 def test_messages_need_the_standard_library_alone(module: str):
     for name in reached(module):
         if name != "sip":

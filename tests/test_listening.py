@@ -2,8 +2,6 @@
 
 import errno
 
-import pytest
-
 from sip.addresses import Address
 from sip.listening import (
     ListeningAddress,
@@ -12,6 +10,7 @@ from sip.listening import (
     listen_error,
     transports_of,
 )
+from tests.support.cases import cases
 
 ALL = [
     ListeningAddress("UDP", "0.0.0.0", 5060),
@@ -22,7 +21,7 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("number", "host", "port", "sentence"),
     [
         (

@@ -1,11 +1,10 @@
 """Telephone numbers in user parts (RFC 3966, RFC 3261 §19.1.6)."""
 
-import pytest
-
 from sip.phone_numbers import number_of
+from tests.support.cases import cases
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "number"),
     [
         ("0891234", "0891234"),
@@ -23,7 +22,7 @@ def test_a_number_has_no_separators_and_no_parameters(name: str, number: str):
     assert number_of(name) == number
 
 
-@pytest.mark.parametrize(
+@cases(
     "name",
     [
         *("", "+", "++", "-.()", ";", ";ext=1", "٣", "1;", "1;;a", "1;=2"),

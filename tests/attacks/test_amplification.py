@@ -3,6 +3,7 @@
 import pytest
 
 from sip.monitor.metrics import DROPPED_TOO_SHORT
+from tests.support.cases import cases
 from tests.support.world import REALM, World
 
 VICTIM = ("203.0.113.9", 5060)
@@ -77,7 +78,7 @@ def answers(world: World, datagram: bytes) -> list[bytes]:
     return world.lost + phones
 
 
-@pytest.mark.parametrize("name", REQUESTS)
+@cases("name", REQUESTS)
 def test_one_datagram_and_three_octets_come_for_one(world: World, name: str):
     world.phone("bob")
     sent = answers(world, REQUESTS[name])

@@ -8,6 +8,7 @@ import pytest
 
 from sip.store.tokens import Role
 from tests.support.api_client import PREFIX, ApiClient
+from tests.support.cases import cases
 from tests.support.filled_context import FilledContext
 from tests.support.server import Server
 from tests.support.web_attacker import Attacker, statuses
@@ -70,7 +71,7 @@ def state(context) -> tuple[object, ...]:
     return users, bans, waits, list(context.bans.trusted()), len(context.audit.entries())
 
 
-@pytest.mark.parametrize(
+@cases(
     "field",
     [
         {},
@@ -157,7 +158,7 @@ def test_other_sites_get_no_permission(admin):
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("list_", [*LISTS, "audit"])
+@cases("list_", [*LISTS, "audit"])
 def test_a_cursor_that_was_made_up_is_refused(admin, list_):
     keys = [1, "\ud800"], [2**70, "a"], [True, "a"], ["a", "\ud800"], [1e9, "a"], {}, [[]] * 99
     for cursor in (
@@ -171,7 +172,7 @@ def test_a_cursor_that_was_made_up_is_refused(admin, list_):
             assert admin.get(f"/{list_}?after={cursor}").status == 422, cursor
 
 
-@pytest.mark.parametrize(
+@cases(
     "value",
     [
         *("0", "-1", "1.0", "%31%00", "9" * 18, "9" * 19, "9" * 5000, "1%20OR%201", "%2e%2e"),
@@ -190,7 +191,7 @@ def test_an_odd_id_finds_nothing(admin, context, value):
     assert state(context) == before
 
 
-@pytest.mark.parametrize(
+@cases(
     "body",
     [
         b"[" * 90_000,

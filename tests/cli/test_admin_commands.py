@@ -11,6 +11,7 @@ from sip.store.audit import Audit
 from sip.store.database import Database
 from sip.store.second_factor import SecondFactors, make_secret
 from sip.store.sessions import Sessions
+from tests.support.cases import cases
 
 NOW = 1_700_000_000.0
 
@@ -91,7 +92,7 @@ def test_a_lost_phone_is_helped_out(two):
     assert "carol has no second factor" in two("admin", "reset-factor", "carol")[2]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("arguments", "reason"),
     [
         (("add", "carol", "--password", "x"), "there is an administrator carol already"),

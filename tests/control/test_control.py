@@ -32,6 +32,7 @@ from sip.monitor.events import Bus, CallStarted, MessagePassed, Party
 from sip.monitor.traces import Traces
 from sip.store.audit import Audit
 from sip.store.database import Database
+from tests.support.cases import cases
 
 HERE = "192.0.2.7"
 CALL_ID = 1_700_000_000_000_000
@@ -194,7 +195,7 @@ def test_a_link_to_the_database_leads_to_the_same_socket(serve, tmp_path, ask, d
     assert ask(do="echo", what=1) == {"said": 1}
 
 
-@pytest.mark.parametrize(
+@cases(
     "line",
     [b"\n", b"{}\n", b"[]\n", b"1\n", b'{"do": []}\n', b'{"do": "x"}\n', b"[" * 9999 + b"\n"],
 )

@@ -13,6 +13,7 @@ from sip.message.headers import parse_credentials
 from sip.message.message import Response, parse
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
+from tests.support.cases import cases
 from tests.support.fake_dns import FakeDns
 
 GATEWAY = "sip:gw.example.net"
@@ -145,9 +146,9 @@ def challenged(*fields: str, status: int = 407) -> Response:
 ME = trunk("0=sip:me:se%22cret@gw")
 
 
-@pytest.mark.parametrize("status", [401, 407])
-@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256", "SHA-512-256", None])
-@pytest.mark.parametrize("qop", ['"auth"', '"auth-int, auth"', None])
+@cases("status", [401, 407])
+@cases("algorithm", ["MD5", "SHA-256", "SHA-512-256", None])
+@cases("qop", ['"auth"', '"auth-int, auth"', None])
 def test_an_answer_is_what_the_holder_of_the_password_gives(status, algorithm, qop):
     """RFC 7616 §3.4; RFC 2069 where no qop is offered."""
     more = "".join(

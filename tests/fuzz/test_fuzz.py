@@ -14,6 +14,7 @@ from sip.message.grammar import BadMessage
 from sip.message.message import parse
 from tests.fuzz.mutator import message, mutant
 from tests.fuzz.targets import MESSAGES, TARGETS
+from tests.support.cases import cases
 
 HERE = Path(__file__).parent
 TORTURE = [HERE.parent / "torture" / folder for folder in ("rfc4475", "rfc5118")]
@@ -28,7 +29,7 @@ def corpus(name: str) -> list[Path]:
     return own + (TORTURE if name in MESSAGES else [])
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@cases("name", TARGETS)
 def test_a_reader_takes_what_is_known_to_be_hard_or_says_no(name: str):
     """Valid values, the torture messages, and the finds of earlier hunts."""
     files = [file for folder in corpus(name) for file in sorted(folder.iterdir())]

@@ -7,6 +7,7 @@ import pytest
 
 from sip.core.proxy.call_router import RouteDecision
 from sip.hooks.file import run
+from tests.support.cases import cases
 from tests.support.routed_call import routed
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "hooks"
@@ -40,7 +41,7 @@ def test_calls_outside_business_hours_go_to_the_machine(at: datetime, is_open: b
     assert decides("business_hours", at=at, to="bob") is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("call", "status"),
     [
         ({"to": "09001234"}, 403),
@@ -56,7 +57,7 @@ def test_the_blocklist_refuses_callers_and_numbers(call: dict, status: int):
     assert (0 if decision is None else decision.status) == status
 
 
-@pytest.mark.parametrize(
+@cases(
     ("number", "target"),
     [
         ("0", "reception"),

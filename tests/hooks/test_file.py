@@ -6,6 +6,7 @@ import pytest
 
 from sip.hooks import file
 from sip.hooks.file import HookFileError, describe, read, run, stamp_of
+from tests.support.cases import cases
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_the_functions_are_found():
     assert found.on_register is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("source", "why"),
     [
         (b"def route(call:\n", "hooks.py, line 1: "),

@@ -3,10 +3,11 @@
 import pytest
 
 from sip.core.proxy.call_router import RouteDecision
+from tests.support.cases import cases
 from tests.support.routed_call import routed
 
 
-@pytest.mark.parametrize(
+@cases(
     ("target", "written"),
     [
         ("bob", "bob"),
@@ -23,7 +24,7 @@ def test_a_target_is_a_name_or_a_uri(target: str, written: str):
     assert call.decision == RouteDecision(written)
 
 
-@pytest.mark.parametrize("target", ["", " ", None, 42, "bob\r\nX: y", "sip:", "sip:a b@c"])
+@cases("target", ["", " ", None, 42, "bob\r\nX: y", "sip:", "sip:a b@c"])
 def test_any_other_target_is_an_error(target):
     call = routed()
     with pytest.raises(ValueError, match="forward_to"):
@@ -31,7 +32,7 @@ def test_any_other_target_is_an_error(target):
     assert call.decision is None
 
 
-@pytest.mark.parametrize("status", [100, 200, 302, 401, 407, 700, "603", None])
+@cases("status", [100, 200, 302, 401, 407, 700, "603", None])
 def test_a_refusal_needs_a_failure_and_no_challenge(status):
     with pytest.raises(ValueError, match="refuse"):
         routed().refuse(status)

@@ -1,7 +1,5 @@
 """Header fields that concern a whole call; one that cannot be read is as if it were missing."""
 
-import pytest
-
 from sip.message.call_headers import (
     refer_target,
     referred_status,
@@ -9,6 +7,7 @@ from sip.message.call_headers import (
     session_seconds,
 )
 from sip.message.message import Request, parse
+from tests.support.cases import cases
 
 
 def request(*lines: str, method: str = "INVITE", body: bytes = b"") -> Request:
@@ -28,7 +27,7 @@ def request(*lines: str, method: str = "INVITE", body: bytes = b"") -> Request:
     return message
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "dialog"),
     [
         ("Replaces: x@y;to-tag=1;from-tag=2", ("x@y", "1", "2")),
@@ -44,7 +43,7 @@ def test_replaces_names_a_dialog(line, dialog):
     assert replaces_of(request(line)) == dialog
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "seconds"),
     [
         ("Session-Expires: 1800;refresher=uac", 1800),

@@ -4,6 +4,7 @@ import pytest
 
 from sip.message.datagram import is_padding, with_crlf
 from sip.message.message import MAX_HEAD_BYTES, parse
+from tests.support.cases import cases
 from tests.support.message_octets import FIELDS, octets, refused
 
 
@@ -22,7 +23,7 @@ def test_a_head_of_lf_alone_is_given_crlf(datagram: bytes, expected: bytes):
     assert with_crlf(datagram) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     "datagram",
     [
         *(b"", b"A", b"\n\n\n", b"A\r\nB\r\n\r\n", b"A\rB\r\r", b"A\nB\r\n\r\n", b"A\r\nB\n\n"),
@@ -34,8 +35,8 @@ def test_mixed_line_ends_are_not_touched(datagram: bytes):
     assert with_crlf(datagram) is None
 
 
-@pytest.mark.parametrize("body", [b"", b"a\n\nb\r\n\r\nc\r\0", b"\r\n\r\n"])
-@pytest.mark.parametrize("start", ["OPTIONS sip:b@b.example SIP/2.0", "SIP/2.0 200 OK"])
+@cases("body", [b"", b"a\n\nb\r\n\r\nc\r\0", b"\r\n\r\n"])
+@cases("start", ["OPTIONS sip:b@b.example SIP/2.0", "SIP/2.0 200 OK"])
 def test_line_ends_of_lf_alone_are_read_as_crlf(start, body):
     """RFC 3261 §7: requests and responses; the body is no line of the head, and stays as it is."""
     more = ("Subject: a\r\n b\r\n \r\n\tc", f"Content-Length: {len(body)}")
@@ -46,7 +47,7 @@ def test_line_ends_of_lf_alone_are_read_as_crlf(start, body):
     assert parse(odd + body).lines == parse(right + body).lines
 
 
-@pytest.mark.parametrize("at", range(len(FIELDS) + 2))
+@cases("at", range(len(FIELDS) + 2))
 def test_one_line_end_unlike_the_others_is_refused(at):
     """RFC 3261 §7: whichever it is, among CRLF and among LF alone, the empty line's included."""
     lines = octets(*FIELDS).split(b"\r\n")[:-1]
@@ -76,8 +77,8 @@ def test_padding_is_line_ends_nuls_and_blanks():
         assert not is_padding(said)
 
 
-@pytest.mark.parametrize("padding", [b"\r\n", b"\0", b" ", b"\r\n\r\n \t\0\0", b"\n"])
-@pytest.mark.parametrize("start", ["OPTIONS sip:b@b.example SIP/2.0", "SIP/2.0 200 OK"])
+@cases("padding", [b"\r\n", b"\0", b" ", b"\r\n\r\n \t\0\0", b"\n"])
+@cases("start", ["OPTIONS sip:b@b.example SIP/2.0", "SIP/2.0 200 OK"])
 def test_padding_behind_a_head_is_no_body(start, padding):
     """RFC 3261 §20.15: a body has a type; what a type or a length speaks of is one."""
     bare = octets(*FIELDS, start=start)

@@ -3,6 +3,7 @@
 import pytest
 
 from sip.message.message import Request, parse
+from tests.support.cases import cases
 
 HEAD = (
     "BYE sip:b@b.example SIP/2.0\r\n{vias}\r\nFrom: <sip:a@a>;tag=1\r\nTo: <sip:b@b>;tag=2\r\n"
@@ -100,7 +101,7 @@ def test_a_copy_is_edited_alone():
 # The topmost Via
 
 
-@pytest.mark.parametrize(
+@cases(
     ("vias", "left"),
     [
         (["Via: SIP/2.0/UDP p", "Via: SIP/2.0/UDP a"], ["Via: SIP/2.0/UDP a"]),
@@ -129,7 +130,7 @@ def test_our_via_is_taken_off_alone(vias, left):
         assert response.via.sent_by == "a"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("via", "stamped"),
     [
         ("Via: SIP/2.0/UDP a;rport", "Via: SIP/2.0/UDP a;received=R;rport=5"),

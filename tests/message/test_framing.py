@@ -6,6 +6,7 @@ import pytest
 
 from sip.message.framing import PING, BadStream, Framer, with_length
 from sip.message.message import MAX_BODY_BYTES, MAX_HEAD_BYTES
+from tests.support.cases import cases
 
 
 def message(body: bytes = b"", length: str = "Content-Length: {}", **more: str) -> bytes:
@@ -38,14 +39,14 @@ MESSAGES = [
 ]
 
 
-@pytest.mark.parametrize("data", MESSAGES)
+@cases("data", MESSAGES)
 def test_a_message_ends_where_its_content_length_says(data: bytes):
     framer = fed(data)
     assert cut(framer) == [data]
     assert not framer.has_partial_message
 
 
-@pytest.mark.parametrize("seed", range(20))
+@cases("seed", range(20))
 def test_messages_are_framed_for_any_split_of_the_stream(seed: int):
     choice = random.Random(seed)
     stream = [choice.choice(MESSAGES) for _ in range(10)]
@@ -69,7 +70,7 @@ def test_octet_by_octet():
     assert found == [MESSAGES[1], PING, MESSAGES[0]]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("data", "pings", "is_partial"),
     [
         (b"\r\n\r\n", 1, False),
@@ -88,7 +89,7 @@ def test_two_line_ends_are_a_ping_and_one_is_nothing(data: bytes, pings: int, is
     assert framer.has_partial_message == is_partial
 
 
-@pytest.mark.parametrize(
+@cases(
     ("data", "status", "reason"),
     [
         (message(length="Subject: x"), 400, "Missing Content-Length"),
@@ -137,15 +138,13 @@ def test_a_head_that_is_made_to_be_slow_is_not(line: bytes):
             cut(fed(b"OPTIONS sip:x SIP/2.0\r\n" + line + b"\r\n\r\n"))
 
 
-@pytest.mark.parametrize("data", [*MESSAGES, PING])
+@cases("data", [*MESSAGES, PING])
 def test_what_has_a_length_goes_out_as_it_is(data: bytes):
     assert with_length(data) is data
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"v=0\r\n\r\n", b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\n"]
-)
-@pytest.mark.parametrize("field", ["Subject: l: 5", "Subject: x\r\n Content-Length: 5"])
+@cases("body", [b"", b"v=0\r\n\r\n", b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\n"])
+@cases("field", ["Subject: l: 5", "Subject: x\r\n Content-Length: 5"])
 def test_what_has_no_length_gets_one(body: bytes, field: str):
     """§16.6 step 9, §20.14: with any body, and with folded lines."""
     data = message(body, field)

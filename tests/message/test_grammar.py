@@ -20,6 +20,7 @@ from sip.message.grammar import (
     unquote,
     without_params,
 )
+from tests.support.cases import cases
 
 
 def test_a_token_is_made_of_letters_digits_and_ten_marks():
@@ -29,7 +30,7 @@ def test_a_token_is_made_of_letters_digits_and_ten_marks():
         assert not is_token(text)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "whole"),
     [
         ("no fold", "no fold"),
@@ -46,7 +47,7 @@ def test_a_fold_with_the_white_space_around_it_is_one_space(text, whole):
     assert unfold(text) == whole
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "plain"),
     [
         ("alice", "alice"),
@@ -67,7 +68,7 @@ def test_escapes_are_octets(text, plain):
     assert unescape(text) == plain
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "is_bad"),
     [("", False), ("a", False), ("%41%4a%FF", False), ("%", True), ("%4", True), ("%4g%41", True)],
 )
@@ -92,7 +93,7 @@ def test_the_end_of_a_quoted_string_is_its_own_quote():
             end_of_quoted(text, 0)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "limit", "number"),
     [
         ("0", 9, 0),
@@ -112,9 +113,7 @@ def test_a_number_is_read_up_to_its_limit(text, limit, number):
     assert bounded_number(text, limit) == number
 
 
-@pytest.mark.parametrize(
-    "text", ["", "-1", "+1", "1.0", " 1", "1 ", "٣", "²", "0x1", "1_0", "five"]
-)
+@cases("text", ["", "-1", "+1", "1.0", " 1", "1 ", "٣", "²", "0x1", "1_0", "five"])
 def test_what_is_no_number_is_none(text):
     """RFC 3261 §25.1 1*DIGIT."""
     assert bounded_number(text, 9) is None
@@ -123,7 +122,7 @@ def test_what_is_no_number_is_none(text):
 # Parameters
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "params"),
     [
         ("", {}),
@@ -145,7 +144,7 @@ def test_parameters_have_names_in_lower_case(text, params):
     assert scan_params(text) == params
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         ";",
@@ -199,7 +198,7 @@ def test_single_parameters_can_be_taken_out():
 # Lists
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "parts"),
     [
         ("", [""]),

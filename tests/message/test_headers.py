@@ -17,11 +17,12 @@ from sip.message.headers import (
     scan_name_addr,
     scan_via,
 )
+from tests.support.cases import cases
 
 # Via
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "transport", "sent_by", "params"),
     [
         ("SIP/2.0/UDP 192.0.2.1", "UDP", "192.0.2.1", {}),
@@ -47,7 +48,7 @@ def test_a_via_has_a_transport_a_sender_and_parameters(value, transport, sent_by
         assert (via.transport, via.sent_by, via.params) == (transport, sent_by, params)
 
 
-@pytest.mark.parametrize(
+@cases(
     "value",
     [
         *("", "SIP/2.0/UDP", "SIP/2.0/UDP ", "SIP/2.0 h", "SIP/2.0/UDPh", "HTTP/2.0/UDP h"),
@@ -77,7 +78,7 @@ def test_a_via_tells_its_branch_and_where_it_was_sent_from():
         _ = parse_via("SIP/2.0/UDP h:99999").host_port
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "sent_by", "params"),
     [
         ("SIP/2.0/UDP h:5070;branch=x", "h:5070", {"branch": "x"}),
@@ -104,7 +105,7 @@ def test_without_a_sender_there_is_no_way_back(value):
 # Addresses
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "name", "uri", "params"),
     [
         ("<sip:a@b>", "", "sip:a@b", {}),
@@ -133,7 +134,7 @@ def test_an_address_has_a_name_a_uri_and_parameters(value, name, uri, params):
         assert (address.display_name, address.uri_text, address.params) == (name, uri, params)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "text"),
     [
         ("<sip:a@b>", ""),
@@ -150,7 +151,7 @@ def test_parameters_of_an_address_are_there_as_they_came(value, text):
         assert read(value).params_text == text
 
 
-@pytest.mark.parametrize(
+@cases(
     "value",
     [
         *("", " ", "<>", "<sip:a@b", "<sip:a<@b>", "<sip:a@b>x", "<sip:a@b>;", "<sip:a@b>;;a"),
@@ -191,7 +192,7 @@ def test_an_address_that_was_written_can_be_read():
 # CSeq, numbers
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "number", "method"),
     [
         ("1 INVITE", 1, "INVITE"),
@@ -208,7 +209,7 @@ def test_a_cseq_has_a_number_and_a_method(value, number, method):
     assert parse_cseq(value) == (number, method)
 
 
-@pytest.mark.parametrize(
+@cases(
     "value",
     [
         *(
@@ -233,7 +234,7 @@ def test_a_cseq_out_of_bounds_is_refused(value):
     assert caught.value.status == 400
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "seconds"),
     [
         *(("0", 0), ("3600", 3600), ("0000000000000060", 60), ("4294967295", 2**32 - 1)),
@@ -246,7 +247,7 @@ def test_seconds_that_cannot_be_read_are_the_default(text, seconds):
     assert parse_seconds(text, 7) == seconds
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "thousandths"),
     [
         *((None, 1000), ("1", 1000), ("1.", 1000), ("1.000", 1000), ("0", 0), ("0.", 0)),
@@ -258,9 +259,7 @@ def test_a_preference_is_read_in_thousandths(text, thousandths):
     assert parse_q(text) == thousandths
 
 
-@pytest.mark.parametrize(
-    "text", ["", "2", "1.001", "0.0001", ".5", "-0", "0,5", "0.5 ", "1e0", "٣"]
-)
+@cases("text", ["", "2", "1.001", "0.0001", ".5", "-0", "0,5", "0.5 ", "1e0", "٣"])
 def test_a_preference_out_of_bounds_is_refused(text):
     """RFC 3261 §25.1 qvalue."""
     with pytest.raises(BadMessage):
@@ -270,7 +269,7 @@ def test_a_preference_out_of_bounds_is_refused(text):
 # Credentials and challenges
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "scheme", "params"),
     [
         (
@@ -296,7 +295,7 @@ def test_credentials_are_a_scheme_and_parameters(value, scheme, params):
         assert (credentials.scheme, credentials.params) == (scheme, params)
 
 
-@pytest.mark.parametrize(
+@cases(
     "value",
     [
         *("", 'Dig"est a=b', "Digest, a=b", 'Digest realm="a', 'Digest realm="a" x=y'),

@@ -13,6 +13,7 @@ from sip.message.message import (
     Response,
     parse,
 )
+from tests.support.cases import cases
 from tests.support.message_octets import FIELDS, octets, refused
 
 
@@ -52,7 +53,7 @@ def test_the_sip_version_is_compared_ignoring_case():
     assert request(start="OPTIONS sip:b sip/2.0").encode().startswith(b"OPTIONS sip:b SIP/2.0\r\n")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("start", "status"),
     [
         ("OPTIONS sip:b SIP/3.0", 505),
@@ -123,7 +124,7 @@ def test_a_status_line_has_a_code_and_any_phrase(start, status, reason):
     assert (message.status, message.reason) == (status, reason)
 
 
-@pytest.mark.parametrize(
+@cases(
     "start",
     [
         *("SIP/2.0 99 X", "SIP/2.0 099 X", "SIP/2.0 700 X", "SIP/2.0 1000 X", "SIP/2.0 20 X"),
@@ -210,7 +211,7 @@ def test_octets_that_are_no_utf_8_go_through():
     assert parse(data).encode() == data
 
 
-@pytest.mark.parametrize(
+@cases(
     "line",
     ["no colon", ": no name", "Sub ject: x", "Sübject: x", "Via", "Viax", "Subject", "\x0bA: b"],
 )
@@ -255,9 +256,7 @@ def test_a_message_without_what_every_message_has_is_bad(name):
     assert (empty.status, empty.reason) == (400, f"Missing {name} header field")
 
 
-@pytest.mark.parametrize(
-    "line", [*FIELDS[1:], "l: 0\r\nContent-Length: 0", "Expires: 1\r\nexpires: 1"]
-)
+@cases("line", [*FIELDS[1:], "l: 0\r\nContent-Length: 0", "Expires: 1\r\nexpires: 1"])
 def test_single_fields_must_not_occur_twice(line):
     """RFC 3261 §7.3.1, RFC 4475 §3.3.8, §3.3.9."""
     bad = refused(octets(*FIELDS, line))
@@ -266,7 +265,7 @@ def test_single_fields_must_not_occur_twice(line):
     assert bad.request.lines[:5] == list(FIELDS)
 
 
-@pytest.mark.parametrize(
+@cases(
     "field",
     [
         *(
@@ -309,9 +308,7 @@ def test_without_a_length_the_body_goes_on_to_the_end():
     assert request(body=b"a\r\n\r\nb\0").body == b"a\r\n\r\nb\0"
 
 
-@pytest.mark.parametrize(
-    "length", ["4", str(MAX_BODY_BYTES), "-1", "+3", "five", "3.0", "3 3", "٣", "0x3", ""]
-)
+@cases("length", ["4", str(MAX_BODY_BYTES), "-1", "+3", "five", "3.0", "3 3", "٣", "0x3", ""])
 def test_a_length_that_cannot_be_true_is_refused(length):
     """RFC 3261 §18.3, RFC 4475 §3.1.2.2, §3.1.2.3."""
     bad = refused(octets(*FIELDS, f"Content-Length: {length}", body=b"abc"))

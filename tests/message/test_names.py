@@ -1,11 +1,10 @@
 """Names of header fields and phrases of responses that later RFCs have added."""
 
-import pytest
-
 from sip.message.names import REASONS, field_name
+from tests.support.cases import cases
 
 
-@pytest.mark.parametrize(
+@cases(
     ("letter", "name"),
     [
         ("o", "event"),  # RFC 6665
@@ -25,7 +24,7 @@ def test_the_compact_names_of_later_rfcs_are_known(letter: str, name: str):
     assert field_name(f"{letter}: x") == field_name(f"{letter.upper()} : x") == name
 
 
-@pytest.mark.parametrize(
+@cases(
     ("status", "phrase"),
     [
         (202, "Accepted"),  # RFC 6665

@@ -1,9 +1,8 @@
 """Responses of our own to a request."""
 
-import pytest
-
 from sip.message.message import Request, parse
 from sip.message.responses import encode_response
+from tests.support.cases import cases
 from tests.support.message_octets import FIELDS, octets, refused, response_to
 
 
@@ -36,7 +35,7 @@ def test_a_timestamp_goes_into_a_100_alone():
     assert response_to(asked, 200).value("timestamp") is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("asked", "delay", "answered"),
     [
         ("54", 3.5, "54 3.500"),
@@ -54,7 +53,7 @@ def test_a_100_that_is_late_says_how_late(asked, delay, answered):
     assert answer.value("timestamp") == answered
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "line_with_tag"),
     [
         ("To: <sip:b@b>", "To: <sip:b@b>;tag=x"),

@@ -14,6 +14,7 @@ from sip.message.uri import (
     parse_host_port,
     parse_uri,
 )
+from tests.support.cases import cases
 
 
 def sip(text: str) -> SipUri:
@@ -32,7 +33,7 @@ def test_all_parts_of_a_sip_uri_are_parsed():
     assert str(uri) == uri.text
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "user", "host", "port"),
     [
         ("sip:example.com", None, "example.com", None),
@@ -54,7 +55,7 @@ def test_a_host_may_be_a_name_or_an_address(text, user, host, port):
     assert (uri.user, uri.host, uri.port) == (user, host, port)
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         *("", ":", "sip", "sip:", "sip:@h", "sip::pw@h", "sip:a@", "sip:a@b@c", "1sip:h"),
@@ -199,14 +200,14 @@ UNEQUAL = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), EQUAL)
+@cases(("one", "other"), EQUAL)
 def test_uris_that_mean_the_same_are_equal(one, other):
     """RFC 3261 §19.1.4."""
     assert parse_uri(one).equals(parse_uri(other))
     assert parse_uri(other).equals(parse_uri(one))
 
 
-@pytest.mark.parametrize(("one", "other"), UNEQUAL)
+@cases(("one", "other"), UNEQUAL)
 def test_uris_that_may_mean_something_else_are_not_equal(one, other):
     """RFC 3261 §19.1.4."""
     assert not parse_uri(one).equals(parse_uri(other))
@@ -250,7 +251,7 @@ def test_equal_numbers_are_equal_however_they_are_written(group):
         assert parse_uri(one).equals(parse_uri(other))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("one", "other"),
     [
         ("tel:+12015550123", "tel:12015550123"),

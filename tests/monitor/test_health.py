@@ -1,9 +1,8 @@
 """The health checks: each good value is ok, and each bad one names its cure."""
 
-import pytest
-
 from sip.monitor import health
 from sip.monitor.health import Check, RoundTrip, Status, exit_code, worst
+from tests.support.cases import cases
 
 GB = 10**9
 HERE = RoundTrip("192.0.2.1:5060", 0.0006)
@@ -11,7 +10,7 @@ SILENT = RoundTrip("192.0.2.2:5060", 0.0, "none came within 1.5 s")
 ADVERTISED = ("sip.example.com", ["203.0.113.9"], "")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("check", "words"),
     [
         (health.check_transport("UDP", [HERE]), "Answers OPTIONS at 192.0.2.1:5060 in 0.6 ms."),
@@ -49,7 +48,7 @@ def test_a_good_value_is_ok_and_needs_no_cure(check: Check, words: str):
 W, F = Status.WARNING, Status.FAILING
 
 
-@pytest.mark.parametrize(
+@cases(
     ("check", "status", "detail", "cure"),
     [
         (health.check_transport("UDP", [HERE, SILENT]), F, "at 192.0.2.2:5060: none", "firewall"),

@@ -3,6 +3,7 @@
 import pytest
 
 from sip.monitor.sdp import MAX_SDP_BYTES, codecs_of, holders_after, read_sdp
+from tests.support.cases import cases
 
 HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n"
 AUDIO = HEAD + b"m=audio 4000 RTP/AVP 0 96\r\na=rtpmap:96 opus/48000/2\r\n"
@@ -21,7 +22,7 @@ def test_payload_types_belong_to_their_media_line():
     assert read_sdp(AUDIO + video + third).codecs == ("PCMU", "opus", "H264")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("lines", "direction"),
     [
         (b"", "sendrecv"),

@@ -10,6 +10,7 @@ from sip.monitor.trace_ladder import MAX_PARTIES, MAX_ROWS, Ladder, ladder_of, o
 from sip.monitor.trace_message import MAX_CHARACTERS, Kind, ShownMessage, user_of
 from sip.monitor.trace_text import text_of
 from sip.monitor.traces import Note, Trace, Traces
+from tests.support.cases import cases
 
 SERVER = ("192.0.2.1", 5060)
 ALICE, DESK, MOBILE = ("192.0.2.10", 5060), ("192.0.2.20", 5060), ("192.0.2.21", 5060)
@@ -83,7 +84,7 @@ def test_repetitions_share_a_row():
     assert len(drawn(trace_of(*[("in", ALICE, INVITE, "TCP")] * 2)).rows) == 2
 
 
-@pytest.mark.parametrize(
+@cases(
     ("data", "label", "kind"),
     [
         (INVITE, "INVITE", Kind.REQUEST),
@@ -183,7 +184,7 @@ def test_the_outline_says_how_it_has_ended(note, last, outcome):
     assert outline.outcome == outcome
 
 
-@pytest.mark.parametrize(
+@cases(
     ("address", "user"),
     [
         ("<sip:bob@example.com>;tag=1", "bob"),
@@ -215,7 +216,7 @@ def test_the_text_is_printable_whatever_has_come():
     assert r"\x1b[2J \xff" in text
 
 
-@pytest.mark.parametrize("data", [b"", b"\r\n", b":", b"\n:\n", b"\xff" * 70_000, b"a:\n" * 30_000])
+@cases("data", [b"", b"\r\n", b":", b"\n:\n", b"\xff" * 70_000, b"a:\n" * 30_000])
 def test_any_octets_can_be_shown(data):
     passed = MessagePassed(1.0, "in", SERVER, ALICE, "UDP", data)
     message = ShownMessage(1, passed)

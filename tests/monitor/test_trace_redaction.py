@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.monitor.trace_redaction import redact
+from tests.support.cases import cases
 
 HEAD = b"REGISTER sip:example.com SIP/2.0\r\nCall-ID: one\r\n"
 
 
-@pytest.mark.parametrize(
+@cases(
     "line",
     [
         b'Authorization: Digest username="bob", nonce="SECRET", response="SECRET", uri="sip:x"',
@@ -78,7 +79,7 @@ def test_octets_without_secrets_stay_as_they_are(octets):
     redact(b"Authorization: Digest " + octets)
 
 
-@pytest.mark.parametrize(
+@cases(
     "part",
     [b"sip:a:", b"Authorization: a=", b'a="', b"\nAuthorization:", b";t=a", b"a=crypto:", b"\r \n"],
 )

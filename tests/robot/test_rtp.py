@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sip.robot.rtp import Echo, Peer, Sender, read_packet
 from sip.robot.sdp import Stream
+from tests.support.cases import cases
 
 PHONE, OTHER = "192.0.2.7", "198.51.100.9"
 
@@ -39,7 +40,7 @@ def test_sources_extension_and_padding_are_skipped():
     assert (read.marker, read.payload) == (True, b"sound")
 
 
-@pytest.mark.parametrize(
+@cases(
     "data",
     [
         b"",

@@ -3,18 +3,19 @@
 import pytest
 
 from sip.robot.tone import to_pcma, to_pcmu, tone
+from tests.support.cases import cases
 
 # Samples and octets of the tables of ITU-T G.711, scaled to 16 bits.
 PCMU = [(0, 0xFF), (-1, 0x7F), (1000, 0xCE), (-1000, 0x4E), (32767, 0x80), (-32768, 0x00)]
 PCMA = [(0, 0xD5), (-1, 0x55), (1000, 0xFA), (-1000, 0x7A), (32767, 0xAA), (-32768, 0x2A)]
 
 
-@pytest.mark.parametrize(("sample", "octet"), PCMU)
+@cases(("sample", "octet"), PCMU)
 def test_a_sample_in_pcmu(sample: int, octet: int):
     assert to_pcmu(sample) == octet
 
 
-@pytest.mark.parametrize(("sample", "octet"), PCMA)
+@cases(("sample", "octet"), PCMA)
 def test_a_sample_in_pcma(sample: int, octet: int):
     assert to_pcma(sample) == octet
 

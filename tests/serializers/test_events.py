@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from sip.monitor.calls import Call, CallChanged, Side
 from sip.monitor.event_names import EVENT_NAMES
 from sip.monitor.events import (
@@ -16,6 +14,7 @@ from sip.monitor.events import (
     Unregistered,
 )
 from sip.serializers.events import EVENT_CLASSES, event_json, event_name
+from tests.support.cases import cases
 
 AT = 1_700_000_000.0
 TEXT = "2023-11-14T22:13:20Z"
@@ -45,7 +44,7 @@ def call() -> Call:
     return Call(5, "id@host", "tag", *sides, AT)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("event", "name", "some"),
     [
         (

@@ -4,9 +4,11 @@ import pytest
 
 from sip.store import admin_passwords as passwords
 from sip.store.admin_passwords import MAX_PASSWORD, hash_password, verify
+from tests.support.cheap_hashes import REAL
 
 
-def test_a_password_is_known_again_and_no_other():
+def test_a_password_is_known_again_and_no_other(monkeypatch):
+    monkeypatch.setattr(passwords, "_hasher", REAL)
     hashed = hash_password("correct horse")
     assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert hash_password("correct horse") != hashed  # a salt for each

@@ -11,6 +11,7 @@ from sip.store.call_settings import MAX_ALIASES, USUAL, BadSetting, CallSettings
 from sip.store.groups import Groups
 from sip.store.retention import RESTORABLE_SECONDS
 from sip.store.users import NoSuchUser, UserExists, Users
+from tests.support.cases import cases
 
 MAIN = "example.com"
 
@@ -113,7 +114,7 @@ def test_two_users_may_have_one_number_in_two_spellings(users: Users):
         change(users, "10-1", always="(101)")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("field", "value", "reason"),
     [
         ("aliases", ["a b"], "cannot be the alias"),

@@ -3,6 +3,7 @@
 import pytest
 
 from sip.store.call_settings import USUAL, BadSetting, CallSettings, changes_of_json
+from tests.support.cases import cases
 
 
 def test_settings_go_through_json_unchanged():
@@ -12,7 +13,7 @@ def test_settings_go_through_json_unchanged():
     assert changes_of_json({"forward": {"busy": ""}}) == {"busy": ""}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("field", "values"),
     [
         ("aliases", {"aliases": "101"}),

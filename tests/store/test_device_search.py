@@ -7,6 +7,7 @@ from sip.store import directory as directory_module
 from sip.store.account_lists import Listing, list_part
 from sip.store.bindings import BindingRow, BindingStore
 from sip.store.directory import Directory, Question
+from tests.support.cases import cases
 
 
 @pytest.fixture
@@ -46,8 +47,8 @@ def phones(users, bind) -> None:
     bind("bob", "50% off\udcff", "TCP/192.0.2.1:5060/[2001:db8::7]:5061")
 
 
-@pytest.mark.parametrize("few", [4000, 0], ids=["looked-up", "probed"])
-@pytest.mark.parametrize(
+@cases("few", [4000, 0])
+@cases(
     ("text", "names"),
     [
         ("yealink", ["ann", "yealinka"]),

@@ -6,6 +6,7 @@ import pytest
 
 from sip.store import encodings
 from sip.store.encodings import BadText, detect, named
+from tests.support.cases import cases
 
 TEXT = "username,password\nann,Müller\n"
 
@@ -23,7 +24,7 @@ class Pipe(io.RawIOBase):
         return self._octets.readinto(buffer)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("octets", "name", "is_certain"),
     [
         (b"", "UTF-8", True),
@@ -37,7 +38,7 @@ class Pipe(io.RawIOBase):
         (TEXT.encode("windows-1252"), "Windows-1252", False),
     ],
 )
-@pytest.mark.parametrize("wrap", [io.BytesIO, lambda octets: io.BufferedReader(Pipe(octets))])
+@cases("wrap", [io.BytesIO, lambda octets: io.BufferedReader(Pipe(octets))])
 def test_the_encoding_is_found_and_the_file_is_as_before(octets, name, is_certain, wrap):
     file, encoding = detect(wrap(octets))
     assert (encoding.name, encoding.is_certain) == (name, is_certain)

@@ -14,6 +14,7 @@ from sip.store.history import DAY, HOUR, CallFilter, History, PastCall
 from sip.store.history_search import RESULTS
 from sip.store.history_writer import HistoryWriter, Limits
 from sip.store.users import Users
+from tests.support.cases import cases
 from tests.support.past_calls import ALICE, BOB, REALM, outside, past_call, user, write_calls
 
 MIDNIGHT = 1_700_006_400.0  # 2023-11-15T00:00:00Z
@@ -279,8 +280,8 @@ def test_a_chart_is_by_hour_for_days_and_by_day_for_longer(record, past, days, s
     assert (summary.bars[0].calls, summary.bars[-1].calls) == (1, 1)
 
 
-@pytest.mark.parametrize("since", [0.0, 1.0, MIDNIGHT - 10**9, MIDNIGHT + 10**9])
-@pytest.mark.parametrize("until", [0.0, 1.0, 10.0**10, MIDNIGHT - 1])
+@cases("since", [0.0, 1.0, MIDNIGHT - 10**9, MIDNIGHT + 10**9])
+@cases("until", [0.0, 1.0, 10.0**10, MIDNIGHT - 1])
 def test_a_chart_of_any_period_is_short(record, past, since, until):
     record(past_call(MIDNIGHT))
     summary = past.summary(CallFilter(since=since, until=until), MIDNIGHT + 60)

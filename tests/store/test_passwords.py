@@ -4,11 +4,10 @@ import logging
 import math
 import re
 
-import pytest
-
 from sip.store.database import Database
 from sip.store.passwords import _LETTERS, make_password, weakness
 from sip.store.users import Users
+from tests.support.cases import cases
 
 
 def test_a_generated_password_is_easy_to_type():
@@ -25,7 +24,7 @@ def test_a_generated_password_has_80_bits():
     assert len(letters) * math.log2(len(set(_LETTERS))) >= 80
 
 
-@pytest.mark.parametrize(
+@cases(
     ("username", "password", "why"),
     [
         ("alice", "alice", "is the user name"),
@@ -48,7 +47,7 @@ def test_a_weak_password_is_reported_with_its_reason(username, password, why):
     assert why in weakness(password, username)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("username", "password"),
     [
         ("alice", ""),

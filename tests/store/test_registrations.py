@@ -7,6 +7,7 @@ import pytest
 from sip.store.bindings import BindingRow, BindingStore
 from sip.store.database import fetch
 from sip.store.registrations import Registrations
+from tests.support.cases import cases
 
 NOW = 1_700_000_000
 
@@ -69,7 +70,7 @@ def many(users, save):
     return numbers
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 7, 14, 15, 500])
+@cases("limit", [1, 2, 3, 7, 14, 15, 500])
 def test_the_pages_have_each_registration_once(many, registrations, limit):
     pages = all_of(registrations, limit)
     assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
@@ -120,9 +121,7 @@ def test_a_registration_is_removed_by_its_id(many, registrations, phones):
     assert phones.removed == [(contact.aor, contact.contact, contact.flow)]
 
 
-@pytest.mark.parametrize(
-    "id_", ["", "1", "-", "1-", "x-a", "1-ab", "9" * 30 + "-a", "\u0661-a", "-1-a"]
-)
+@cases("id_", ["", "1", "-", "1-", "x-a", "1-ab", "9" * 30 + "-a", "\u0661-a", "-1-a"])
 def test_an_id_of_no_registration_removes_nothing(many, registrations, phones, id_):
     assert registrations.remove(id_) is None
     assert phones.removed == []

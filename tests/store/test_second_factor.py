@@ -17,6 +17,7 @@ from sip.store.second_factor import (
     make_secret,
     matching_step,
 )
+from tests.support.cases import cases
 
 NOW = 1_700_000_000.0
 
@@ -40,7 +41,7 @@ def turned_on(factors: SecondFactors, secret: str, now: float = NOW - 300) -> li
     return [*factors.turn_on("admin", secret, code_at(secret, now), now)]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("at", "code"),
     [
         (59, "287082"),

@@ -1,9 +1,13 @@
 """Compare each forwarded message with the sent one, octet for octet, without our parser."""
 
+import functools
+import inspect
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sip.message.message import Request, Response
+from tests.support.cases import cases
 from tests.support.world import (
     SDP,
     Dialog,
@@ -153,6 +157,28 @@ def placed(world: World, place: str) -> tuple[Phone, Phone]:
     alice.registers()
     bob.registers()
     return alice, bob
+
+
+def each_pair(make: Callable[[World, str], tuple[Phone, Phone]] = placed) -> Callable:
+    """Call the test with a `pair` in each of PLACES, as cases of one test."""
+
+    def decorate(test: Callable) -> Callable:
+        @functools.wraps(test)
+        def run(world: World, where: str, **fixtures) -> None:
+            more = {"world": world} if needs_world else {}
+            test(pair=make(world, where), **more, **fixtures)
+
+        signature = inspect.signature(test)
+        needs_world = "world" in signature.parameters
+        kept = [each for name, each in signature.parameters.items() if name not in _OURS]
+        own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in _OURS[:2]]
+        run.__signature__ = signature.replace(parameters=kept + own)
+        return cases("where", PLACES)(run)
+
+    return decorate
+
+
+_OURS = ("world", "where", "pair")
 
 
 def started_again(world: World) -> None:

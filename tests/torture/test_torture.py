@@ -11,6 +11,7 @@ from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_via
 from sip.message.message import BadRequest, Request, Response, parse
 from sip.message.uri import SipUri, parse_uri
+from tests.support.cases import cases
 from tests.support.torture_messages import (
     DROPPED,
     FOLDER,
@@ -54,7 +55,7 @@ def test_every_message_of_the_collections_has_its_verdict():
     assert names == {*REQUESTS, *REFUSED, *RESPONSES, *DROPPED}
 
 
-@pytest.mark.parametrize("name", REQUESTS)
+@cases("name", REQUESTS)
 def test_a_well_formed_request_is_read_and_passed_on_unchanged(name):
     """RFC 4475 §3.1.1, RFC 5118 §4: also what only an application may find fault with."""
     request = parse(octets(name))
@@ -72,7 +73,7 @@ def test_a_well_formed_request_is_answered(name, answers_to):
     assert status in REQUESTS[name]
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@cases("name", REFUSED)
 def test_a_malformed_request_is_refused_by_the_parser(name):
     """RFC 4475 §3.1.2."""
     with pytest.raises(BadRequest) as caught:

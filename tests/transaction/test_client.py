@@ -7,6 +7,7 @@ from sip.message.shape import shape_of
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
 from sip.transaction.machine import State
 from sip.transport.flow import Flow
+from tests.support.cases import cases
 
 UDP = Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.7", 5060))
 TCP = UDP._replace(transport="TCP", connection=1)
@@ -92,8 +93,8 @@ def test_every_provisional_response_goes_on():
     assert [machine.receive(status, 1.0) for status in (100, 180, 183, 199, 100)] == [True] * 5
 
 
-@pytest.mark.parametrize("rings_first", [False, True])
-@pytest.mark.parametrize("status", [200, 202, 299])
+@cases("rings_first", [False, True])
+@cases("status", [200, 202, 299])
 def test_each_2xx_goes_on_until_timer_m(status: int, rings_first: bool):
     """RFC 6026 §7.2: Accepted for 64*T1 from the first 2xx."""
     machine = invite()
@@ -120,8 +121,8 @@ def test_after_a_2xx_only_a_2xx_goes_on(late: int):
     assert (machine.state, machine.deadline) == (State.ACCEPTED, 33.0)
 
 
-@pytest.mark.parametrize("rings_first", [False, True])
-@pytest.mark.parametrize("status", [300, 404, 487, 503, 699])
+@cases("rings_first", [False, True])
+@cases("status", [300, 404, 487, 503, 699])
 def test_a_failure_goes_on_once_and_is_kept_for_timer_d(status: int, rings_first: bool):
     """§17.1.1.2: Completed, and timer D of at least 32 s."""
     machine = invite()
@@ -278,8 +279,8 @@ def test_timer_f_ends_proceeding_too():
     assert machine.timed_out
 
 
-@pytest.mark.parametrize("provisional_first", [False, True])
-@pytest.mark.parametrize("status", [200, 302, 404, 503, 603])
+@cases("provisional_first", [False, True])
+@cases("status", [200, 302, 404, 503, 603])
 def test_a_repeated_final_response_is_absorbed_for_timer_k(status: int, provisional_first: bool):
     """§17.1.2.2: Completed for T4."""
     machine = options()

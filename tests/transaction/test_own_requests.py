@@ -9,6 +9,7 @@ from sip.message.message import Request, parse
 from sip.monitor.metrics import RESPONSES_UNMATCHED
 from sip.transaction.own_request import NoResponse, build_request
 from sip.transport.flow import Flow
+from tests.support.cases import cases
 from tests.transaction.harness import BOB, TO_BOB, US, Harness, answers, read, response, sent_on
 
 BY_TCP = Flow("TCP", US, BOB, connection=2)
@@ -78,7 +79,7 @@ def test_a_request_within_a_dialog_has_routes_and_a_to_tag():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@cases(
     "wrong",
     [
         {"method": "OP TIONS"},

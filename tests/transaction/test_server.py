@@ -5,6 +5,7 @@ import pytest
 from sip.transaction.machine import State
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transport.flow import Flow
+from tests.support.cases import cases
 
 UDP = Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.7", 5060))
 TCP = UDP._replace(transport="TCP", connection=1)
@@ -116,7 +117,7 @@ def test_an_accepted_invite_passes_acks_and_2xx_but_no_repeats():
     assert machine.is_over
 
 
-@pytest.mark.parametrize("late", [100, 183, 300, 408, 487, 603])
+@cases("late", [100, 183, 300, 408, 487, 603])
 def test_after_a_2xx_nothing_but_a_2xx_is_sent(late: int):
     """RFC 6026 §7.1."""
     machine = invite()
@@ -125,8 +126,8 @@ def test_after_a_2xx_nothing_but_a_2xx_is_sent(late: int):
     assert machine.state is State.ACCEPTED
 
 
-@pytest.mark.parametrize("late", [100, 180, 200, 487, 600])
-@pytest.mark.parametrize("acknowledged", [False, True])
+@cases("late", [100, 180, 200, 487, 600])
+@cases("acknowledged", [False, True])
 def test_after_a_failure_every_further_response_is_dropped(late: int, acknowledged: bool):
     """§17.2.1: the first final response stands."""
     machine = invite()

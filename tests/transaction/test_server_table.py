@@ -9,6 +9,7 @@ from sip.message.responses import encode_response
 from sip.transaction.matching import merge_key, tag_of, transaction_key
 from sip.transaction.server import InviteServerTransaction, ServerTransaction
 from sip.transaction.server_table import ServerTransactions
+from tests.support.cases import cases
 from tests.transaction.harness import FROM_ALICE, Harness, read, request
 
 OLD = ";branch=1"  # of RFC 2543: no magic cookie
@@ -38,7 +39,7 @@ def test_the_same_request_on_another_way_is_merged():
     assert not served.is_merged(second, held(served, second))
 
 
-@pytest.mark.parametrize(
+@cases(
     "other",
     [
         {"from_tag": ";tag=b"},
@@ -137,8 +138,8 @@ def test_a_table_gives_back_the_memory_of_a_peak():
 # CANCEL, §9.2
 
 
-@pytest.mark.parametrize("branch", [";branch=z9hG4bKx", OLD, ""])
-@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "REGISTER", "BYE", "FLY", "Invite"])
+@cases("branch", [";branch=z9hG4bKx", OLD, ""])
+@cases("method", ["INVITE", "MESSAGE", "REGISTER", "BYE", "FLY", "Invite"])
 def test_a_cancel_names_a_request_of_any_method(branch: str, method: str):
     """§9.2: any method but CANCEL and ACK."""
     served = ServerTransactions()
@@ -202,8 +203,8 @@ def ack(tag: str, branch: str) -> Request:
     return read(request("ACK", branch=branch, to=f"<sip:bob@example.com>{tag}"))
 
 
-@pytest.mark.parametrize("to_tag", ["", ";tag=b"])
-@pytest.mark.parametrize("branch", [OLD, "", ";branch=z9hG4bK"])
+@cases("to_tag", ["", ";tag=b"])
+@cases("branch", [OLD, "", ";branch=z9hG4bK"])
 def test_an_rfc_2543_ack_has_the_to_tag_of_the_response(branch: str, to_tag: str):
     """§17.2.3: the INVITE had none, or the same one in a dialog; other tags do not match."""
     served = ServerTransactions()

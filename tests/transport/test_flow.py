@@ -5,6 +5,7 @@ import pytest
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_via
 from sip.transport.flow import Flow, parse_flow, reply_flow, source_stamp, via_matches_source
+from tests.support.cases import cases
 
 US = ("192.0.2.1", 5060)
 US6 = ("2001:db8::1", 5060)
@@ -14,7 +15,7 @@ def flow_from(host: str, port: int, transport: str = "UDP") -> Flow:
     return Flow(transport, US6 if ":" in host else US, (host, port))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("via", "source", "stamp"),
     [
         # §18.2.1: an address that is the source needs nothing, with any port
@@ -53,7 +54,7 @@ def test_a_via_with_an_invalid_host_cannot_be_stamped(sent_by):
         source_stamp(parse_via(f"SIP/2.0/UDP {sent_by}"), flow_from("192.0.2.7", 5060))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("via", "source", "to"),
     [
         # §18.2.2: the source address, and the port of sent-by or 5060
@@ -87,7 +88,7 @@ def test_on_a_connection_a_response_takes_the_connection():
         assert reply_flow(via, flow) == flow._replace(port=port)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("sent_by", "source", "truthful"),
     [
         ("192.0.2.7:5060;rport", ("192.0.2.7", 5060), True),
@@ -126,7 +127,7 @@ def test_a_flow_is_written_as_a_uri_parameter_may_be():
     assert str(Flow("UDP", US6, ("192.0.2.7", 99))) == "UDP/[2001:db8::1]:5060/192.0.2.7:99"
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         *("", "UDP", "UDP/192.0.2.1:5060", "UDP/192.0.2.1/192.0.2.7:1", "UDP/a:1/b:0"),

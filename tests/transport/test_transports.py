@@ -13,6 +13,7 @@ from sip.transport import transports as transports_module
 from sip.transport.flow import Flow
 from sip.transport.receiver import Receiver
 from sip.transport.transports import SECONDS_LOCAL_ADDRESS_CACHED, Transports
+from tests.support.cases import cases
 from tests.support.udp_client import has_ipv6
 
 LOCAL = ("192.0.2.1", 5060)
@@ -92,7 +93,7 @@ def test_a_message_is_delivered_with_its_flow():
     assert message.lines[0] == "Via: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1"
 
 
-@pytest.mark.parametrize(
+@cases(
     "datagram",
     [b"", b"\0", b"\0\0\0\0", b"\r\n", b"\r\n\r\n", b"\n\n", b"\0\r\n", b"\r\n" * 9],
 )
@@ -153,7 +154,7 @@ def test_a_malformed_request_is_answered():
     assert desk.delivered == []
 
 
-@pytest.mark.parametrize(
+@cases(
     ("via", "port"),
     [
         ("SIP/2.0/UDP 10.0.0.1;;,;,,", 5060),
@@ -210,7 +211,7 @@ def test_an_unknown_sip_version_is_answered_505():
     assert desk.answer()[0].status == 505
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         "hello\n\n",

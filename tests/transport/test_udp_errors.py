@@ -11,6 +11,7 @@ from gevent import socket
 from sip.transport import udp
 from sip.transport.flow import Flow
 from sip.transport.udp import RECEIVE_BUFFER_BYTES
+from tests.support.cases import cases
 from tests.support.udp_client import CLOSED, OddError, needs_ipv6, until
 
 # ICMP, §18.4
@@ -94,7 +95,7 @@ def extended_error(origin: int, kind: int, code: int) -> bytes:
     return struct.pack("@IBBBBII", 111, origin, kind, code, 0, 0, 0) + b"\0" * 16
 
 
-@pytest.mark.parametrize(
+@cases(
     ("packed", "is_failure"),
     [
         (extended_error(2, 3, 0), True),  # ICMP: network, host, protocol, port unreachable

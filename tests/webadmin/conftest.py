@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 
 from sip.config import Config
 from sip.monitor.events import AdminActed, Bus
@@ -19,14 +18,14 @@ from sip.store.directory import Directory
 from sip.store.sessions import Sessions
 from sip.store.tokens import Role, Tokens
 from sip.store.users import Users
+from tests.support.cheap_hashes import CHEAP
 from tests.support.new_database import new_database
 from tests.support.wsgi_browser import Browser
 from webadmin.app import build
 from webadmin.context import AppContext
 
 PASSWORD = "correct horse battery staple"
-# Each browser signs in, so the hash has the lowest cost.
-HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+HASH = CHEAP.hash(PASSWORD)
 REALM = "example.com"
 FLOW = "UDP/192.0.2.1:5060/198.51.100.20:61000"
 

@@ -3,6 +3,7 @@
 import pytest
 
 from sip.store.database import DatabaseError
+from tests.support.cases import cases
 from tests.support.wsgi_browser import HOST
 from webadmin.request_checks import MAX_FORM_BYTES, with_headers
 
@@ -75,7 +76,7 @@ def test_without_a_cookie_the_database_is_not_read(stranger, context, monkeypatc
     assert stranger.get("/users").status == 503
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS"])
+@cases("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS"])
 def test_no_method_but_those_that_only_read_comes_from_elsewhere(browser, method):
     headers = {"Sec-Fetch-Site": "cross-site", "Content-Length": "0"}
     assert browser.send(method, "/users/1/remove", b"", headers).status == 403
@@ -96,7 +97,7 @@ def test_a_page_can_be_asked_for_its_headers_alone(stranger, browser, path):
     assert answer.body == b""
 
 
-@pytest.mark.parametrize(
+@cases(
     "headers",
     [
         {"Origin": f"http://{HOST}.evil.example"},

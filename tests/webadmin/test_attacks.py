@@ -6,6 +6,7 @@ import re
 import pytest
 
 from sip.store.database import DatabaseError
+from tests.support.cases import cases
 from tests.support.import_page import ROWS, settled
 from tests.support.wsgi_browser import BOUNDARY, Browser
 from tests.webadmin.conftest import PASSWORD
@@ -63,7 +64,7 @@ def test_an_odd_part_of_a_form_is_refused_in_words(browser, part):
     assert browser.send("POST", "/users/import", body, headers).status == 422
 
 
-@pytest.mark.parametrize(
+@cases(
     "name",
     [
         *("Accept", "Host", "Origin", "Sec-Fetch-Site", "HX-Request", "User-Agent", "Cookie"),
@@ -98,14 +99,14 @@ def test_odd_cookies_of_others_are_no_fault_of_ours(stranger, browser, caplog):
     assert not caplog.records
 
 
-@pytest.mark.parametrize(
+@cases(
     "content_type",
     [
         *("a;", "a;;;", "text/plain; charset", FORM + ";x", "multipart/form-data; boundary=b; x"),
         *("multipart/form-data; boundary=b; charset=nonesuch", "multipart/form-data", '"'),
     ],
 )
-@pytest.mark.parametrize(
+@cases(
     "path",
     [
         *("/login", "/users/new", "/users/import", "/users/import/apply", "/account/password"),

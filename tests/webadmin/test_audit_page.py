@@ -1,9 +1,8 @@
 """The audit: it has an entry for every act of the pages, and no secrets."""
 
-import pytest
-
 from sip.store.audit import PAGE_SIZE, Act
 from sip.store.database import DatabaseError
+from tests.support.cases import cases
 from tests.support.import_page import ROWS, settled
 from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import REALM
@@ -138,9 +137,7 @@ def test_one_kind_is_shown_alone_and_stays_so_from_page_to_page(browser, context
     assert "No entries match." in browser.get("/audit?kind=users").words
 
 
-@pytest.mark.parametrize(
-    "asked", ["before=x", "before=-1", "before=" + "9" * 30, "before=%D9%A1", "kind=%3Cb%3E"]
-)
+@cases("asked", ["before=x", "before=-1", "before=" + "9" * 30, "before=%D9%A1", "kind=%3Cb%3E"])
 def test_invalid_query_parameters_are_ignored(browser, asked):
     answer = browser.get(f"/audit?{asked}")
     assert answer.status == 200

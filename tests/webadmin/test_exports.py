@@ -6,6 +6,7 @@ import io
 import pytest
 
 from sip.store.audit import Act
+from tests.support.cases import cases
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def names(answer) -> list[str]:
     return [row["username"] for row in csv.DictReader(io.StringIO(answer.body.decode("utf-8-sig")))]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "expected"),
     [
         ("", ["alice", "albert", "bob", "carl"]),

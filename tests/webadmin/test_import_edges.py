@@ -9,6 +9,7 @@ import pytest
 from sip.store.accounts import UserExists
 from sip.store.database import DatabaseError
 from sip.store.importing import Report, read_csv
+from tests.support.cases import cases
 from tests.support.import_page import ROWS, settled
 from tests.support.wsgi_browser import BOUNDARY
 from webadmin import import_service, imports, uploads
@@ -252,7 +253,7 @@ def parts(*lines: bytes) -> bytes:
 LINE = f"--{BOUNDARY}".encode()
 
 
-@pytest.mark.parametrize(
+@cases(
     "body",
     [
         b"",

@@ -3,13 +3,14 @@
 import pytest
 
 from sip.store.database import DatabaseError
+from tests.support.cases import cases
 from tests.support.wsgi_browser import HOST
 from webadmin.request_checks import MAX_FORM_BYTES
 
 PAGES = ["/", "/users", "/users/new", "/users/import", "/users/export.csv", "/no/such/page"]
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/login", "/healthz", "/static/admin.css", "/static/no"])
+@cases("path", [*PAGES, "/login", "/healthz", "/static/admin.css", "/static/no"])
 def test_every_answer_tells_the_browser_how_to_be_careful(browser, stranger, path):
     for who in (browser, stranger):
         headers = who.get(path).headers
@@ -22,12 +23,12 @@ def test_every_answer_tells_the_browser_how_to_be_careful(browser, stranger, pat
         assert "server" not in headers
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/login"])
+@cases("path", [*PAGES, "/login"])
 def test_no_page_may_be_cached(browser, path):
     assert browser.get(path).headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", PAGES)
+@cases("path", PAGES)
 def test_a_stranger_sees_no_page_and_not_even_which_there_are(stranger, path):
     answer = stranger.get(path)
     assert answer.status == 303
@@ -41,7 +42,7 @@ def test_paths_that_need_no_sign_in(stranger):
     assert stranger.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("headers", "status"),
     [
         ({"Sec-Fetch-Site": "same-origin"}, 303),
@@ -130,9 +131,7 @@ def test_a_verb_in_small_letters_is_none(browser, context, method):
         assert browser.send(method, path, b"", headers).status == 405
 
 
-@pytest.mark.parametrize(
-    "path", ["/\xff", "/users\xff", "/\xc3\xffusers", "/log\xffin", "/stat\xffic/x"]
-)
+@cases("path", ["/\xff", "/users\xff", "/\xc3\xffusers", "/log\xffin", "/stat\xffic/x"])
 def test_a_path_that_is_no_text_is_not_another_one(browser, path):
     """Bottle removes invalid octets; a proxy may have checked the path with them."""
     assert browser.get(path).status == 404

@@ -18,6 +18,7 @@ from sip.monitor.traces import Traces
 from sip.store.audit import Act
 from sip.store.bans import Ban
 from sip.store.tokens import Role
+from tests.support.cases import cases
 from tests.webadmin.conftest import REALM
 from webadmin.app import pages
 from webadmin.import_service import ImportService
@@ -147,7 +148,7 @@ def test_a_viewer_is_refused_each_change(viewer, app, context, busy, tmp_path):
     assert context.guard.blocked_logins()
 
 
-@pytest.mark.parametrize(
+@cases(
     "path",
     [
         *["/users/1/hashes", "/users/export.csv?hashes=yes", "/users/new", "/users/import"],

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.support.cases import cases
 from webadmin import templates as pages
 
 
@@ -67,14 +68,14 @@ def test_a_link_says_only_what_there_is_to_say():
 TEMPLATES = sorted(pages.VIEWS.glob("*.tpl"))
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=[path.name for path in TEMPLATES])
+@cases("path", TEMPLATES)
 def test_templates_escape_all_values(path):
     """Only the layout takes HTML as it is: the page that it surrounds."""
     raw = re.findall(r"\{\{!.*?\}\}", path.read_text())
     assert raw == (["{{!base}}"] if path.name == "layout.tpl" else [])
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=[path.name for path in TEMPLATES])
+@cases("path", TEMPLATES)
 def test_a_template_holds_no_script_and_no_style_of_its_own(path):
     """The Content-Security-Policy would block them."""
     text = path.read_text()

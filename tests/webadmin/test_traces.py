@@ -9,6 +9,7 @@ from sip.monitor.events import AdminActed, MessagePassed
 from sip.monitor.trace_ladder import MAX_ROWS
 from sip.monitor.traces import Traces
 from sip.store.audit import Act
+from tests.support.cases import cases
 from webadmin.traces import FOLLOWED_SECONDS, PAGE_SIZE, trace_path
 
 SERVER, ALICE, BOB = ("192.0.2.1", 5060), ("192.0.2.10", 5060), ("192.0.2.20", 5060)
@@ -155,7 +156,7 @@ def test_a_call_that_ends_like_a_file_shadows_no_file(browser, call, passes):
     assert "OPTIONS" in browser.get("/traces/two.pcap").words, "other pages link to it like this"
 
 
-@pytest.mark.parametrize(
+@cases(
     "query",
     ["m=0", "m=99", "m=x", "m=-1", "compare=1,1,1", "compare=,", "from=200", "from=9999999999",
      "m=%FF", "compare=2", "with=3", "secrets=1", "seen=2", "format=exe"],

@@ -8,6 +8,7 @@ import pytest
 
 from sip.store.bindings import NotSaved
 from sip.store.users import Users
+from tests.support.cases import cases
 from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import FLOW
 
@@ -289,7 +290,7 @@ def test_a_user_that_is_not_there_is_not_there(browser, path):
     assert browser.get(f"/users/-1{path}").status == 404
 
 
-@pytest.mark.parametrize("act", ["name", "password", "enable", "disable", "drop", "remove"])
+@cases("act", ["name", "password", "enable", "disable", "drop", "remove"])
 def test_nothing_can_be_done_to_a_user_that_is_not_there(browser, act):
     answer = browser.post(f"/users/7/{act}", display_name="x", how="make", contact="x")
     assert answer.status == 404

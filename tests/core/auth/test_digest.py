@@ -26,6 +26,7 @@ from sip.core.auth.digest import (
     read_credentials,
 )
 from sip.message.headers import parse_credentials, scan_credentials
+from tests.support.cases import cases
 from tests.support.properties import outcome
 
 PEER = "192.0.2.7"
@@ -146,7 +147,7 @@ def test_any_text_can_be_checked(uri: str, response: str):
     assert not is_right("0" * 32, "INVITE", given_answer)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("changes", "says"),
     [
         ({"algorithm": "SHA-1"}, "SHA-1"),

@@ -8,6 +8,7 @@ from sip.message.headers import parse_via
 from sip.message.uri import SipUri, parse_uri
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
+from tests.support.cases import cases
 from tests.support.fake_dns import FakeDns
 
 HOSTS = {"known-desk": ["198.51.100.9"], "localhost": ["127.0.0.1", "::1"]}
@@ -17,7 +18,7 @@ OWN = {V4.local[0], V6.local[0], "localhost"}
 DOMAINS = Domains("main.org", [], lambda: frozenset({"main.org"}), OWN.__contains__, (5060,))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("contact", "flow", "via_is_true", "needs"),
     [
         # Behind NAT the Via is wrong; the Contact does not matter.

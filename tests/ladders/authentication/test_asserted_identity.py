@@ -3,8 +3,9 @@
 import pytest
 
 from sip.message.message import Request
-from tests.support.forwarding import PLACES, Call, calls, placed, talks
-from tests.support.world import Phone, World
+from tests.support.cases import cases
+from tests.support.forwarding import Call, calls, each_pair, talks
+from tests.support.world import World
 
 STRANGER = "sip:x@elsewhere.org"
 ASSERTED = "P-Asserted-Identity: <sip:president@example.com>"
@@ -21,18 +22,13 @@ FORMS = (
 )
 
 
-@pytest.fixture(params=PLACES)
-def pair(request: pytest.FixtureRequest, world: World) -> tuple[Phone, Phone]:
-    return placed(world, request.param)
-
-
 def is_silent(request: Request) -> bool:
     """Return True if a message has no asserted identity."""
     text = request.encode().lower()
     return b"p-asserted-identity" not in text and b"p-preferred-identity" not in text
 
 
-@pytest.mark.parametrize("form", FORMS)
+@cases("form", FORMS)
 def test_what_a_phone_asserts_is_taken_off(world: World, form: str):
     """§5: from an element that isn't trusted it MUST be replaced or removed; §6: so the other."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
@@ -50,8 +46,8 @@ def test_all_of_them_are_taken_off(world: World):
     assert is_silent(bob.gets("INVITE"))
 
 
-@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "SUBSCRIBE", "OPTIONS", "REFER", "FLY"])
-@pytest.mark.parametrize("is_local", [True, False])
+@cases("method", ["INVITE", "MESSAGE", "SUBSCRIBE", "OPTIONS", "REFER", "FLY"])
+@cases("is_local", [True, False])
 def test_asserted_identities_are_removed_for_any_sender(world: World, method: str, is_local: bool):
     """§5: the digest is the identity of a sender, not the header fields beside it."""
     alice, bob = world.phones("alice", "bob")
@@ -68,7 +64,8 @@ def test_no_phone_of_a_fork_gets_an_asserted_identity(world: World):
     assert is_silent(mobile.gets("INVITE"))
 
 
-@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "NOTIFY", "INFO", "BYE"])
+@cases("method", ["INVITE", "UPDATE", "NOTIFY", "INFO", "BYE"])
+@each_pair()
 def test_within_a_dialog_nothing_is_asserted_either(world: World, pair, method: str):
     """§5: a ticket proves a dialog, no identity; from both sides."""
     call: Call = talks(pair)
@@ -81,6 +78,7 @@ def test_within_a_dialog_nothing_is_asserted_either(world: World, pair, method: 
         assert is_silent(far.gets(method))
 
 
+@each_pair()
 def test_an_ack_asserts_nothing(world: World, pair):
     """§5: it goes on without a transaction, and is a request all the same."""
     call = calls(pair)

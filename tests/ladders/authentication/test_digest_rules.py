@@ -6,6 +6,7 @@ import pytest
 
 from sip.message.headers import parse_credentials
 from sip.message.message import Request, Response, parse
+from tests.support.cases import cases
 from tests.support.world import REALM, Phone, World
 
 PROXY = ("proxy-authenticate", "proxy-authorization", "Proxy-Authorization")
@@ -169,7 +170,7 @@ def test_what_cannot_be_sent_again_is_never_challenged(world: World, method: str
 # The uri
 
 
-@pytest.mark.parametrize(
+@cases(
     ("asked", "uri", "status"),
     [
         (f"sip:{REALM}", "sip:EXAMPLE.com", 200),

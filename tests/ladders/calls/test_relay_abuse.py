@@ -10,6 +10,7 @@ import pytest
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
+from tests.support.cases import cases
 from tests.support.world import REALM, World
 
 STRANGER = "sip:x@elsewhere.org"
@@ -20,13 +21,13 @@ US = "192.0.2.1"
 def nothing_raised(caplog):
     """No input of a peer causes an error of our own."""
     yield
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
 
 
 # Where a Request-URI, a Route or a tag points
 
 
-@pytest.mark.parametrize(
+@cases(
     ("uri", "headers"),
     [
         ("sip:bob@203.0.113.9", ()),
@@ -62,7 +63,7 @@ def nothing_raised(caplog):
         ),
     ],
 )
-@pytest.mark.parametrize("to", ["<sip:bob@example.com>", "<sip:bob@example.com>;tag=1"])
+@cases("to", ["<sip:bob@example.com>", "<sip:bob@example.com>;tag=1"])
 def test_nothing_in_a_request_leads_outside(world: World, uri: str, headers, to: str):
     """No open relay: for strangers, and while calls to outside are off for users neither."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)
@@ -78,7 +79,7 @@ def test_nothing_in_a_request_leads_outside(world: World, uri: str, headers, to:
     assert stranger.hears_nothing()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("uri", "headers"),
     [
         ("sip:bob@example.com", ()),
@@ -117,7 +118,7 @@ def test_options_through_our_own_routes_is_answered(world: World):
 # Identity
 
 
-@pytest.mark.parametrize(
+@cases(
     "from_uri",
     [
         "sip:alice@example.com",
@@ -304,7 +305,7 @@ def test_an_unresolvable_contact_is_one_printable_log_line(world: World, caplog)
 # Odd requests
 
 
-@pytest.mark.parametrize(
+@cases(
     "headers",
     [
         ("Contact: <nonsense",),
@@ -320,7 +321,7 @@ def test_an_unresolvable_contact_is_one_printable_log_line(world: World, caplog)
         ("Max-Breadth: 3, 4",),
     ],
 )
-@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "ACK", "CANCEL", "BYE", "OPTIONS", "FLY"])
+@cases("method", ["INVITE", "MESSAGE", "ACK", "CANCEL", "BYE", "OPTIONS", "FLY"])
 def test_odd_fields_are_passed_on_or_refused_and_harm_nothing(world: World, method: str, headers):
     """§16.3: and a call comes through afterwards."""
     phone, bob = world.phone("phone", registered=False), world.phone("bob")
@@ -334,7 +335,7 @@ def test_odd_fields_are_passed_on_or_refused_and_harm_nothing(world: World, meth
     bob.gets("MESSAGE")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("hops", "what"),
     [("0", 483), ("1", "0"), ("255", "254"), ("0068", "67"), (None, "70"), ("256", 400)],
 )

@@ -1,10 +1,10 @@
 """Calls that the operator's own code forwards or refuses."""
 
 import gevent
-import pytest
 
 from sip.core.proxy.call_router import RouteDecision
 from sip.core.trunk import parse_trunks
+from tests.support.cases import cases
 from tests.support.fixed_router import FixedRouter
 from tests.support.forwarding import talks
 from tests.support.outside_proxy import STRANGER
@@ -20,8 +20,8 @@ def routes(world: World, target: str, status: int = 0, text: str = "", **more) -
     return router
 
 
-@pytest.mark.parametrize("target", ["bob", f"sip:bob@{REALM}", "sip:bob@192.0.2.1;user=ip"])
-@pytest.mark.parametrize("sender", [None, STRANGER], ids=["user", "stranger"])
+@cases("target", ["bob", f"sip:bob@{REALM}", "sip:bob@192.0.2.1;user=ip"])
+@cases("sender", [None, STRANGER])
 def test_a_forwarded_call_rings_at_its_new_target(world: World, target: str, sender):
     alice, bob = world.phones("alice", "bob")
     router = routes(world, target)

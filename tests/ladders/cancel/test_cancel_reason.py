@@ -3,6 +3,7 @@
 import pytest
 
 from sip.message.message import Request, Response
+from tests.support.cases import cases
 from tests.support.world import Phone, World
 
 
@@ -36,8 +37,8 @@ def cancels_with(alice: Phone, call: Request, *reasons: str) -> None:
     alice.transmits(cancel)
 
 
-@pytest.mark.parametrize("reasons", [REASONS[:1], REASONS, (", ".join(REASONS),), ("",), ()])
-@pytest.mark.parametrize("rings", [True, False])
+@cases("reasons", [REASONS[:1], REASONS, (", ".join(REASONS),), ("",), ()])
+@cases("rings", [True, False])
 def test_the_reason_of_a_cancel_goes_with_ours(world: World, reasons: tuple[str, ...], rings: bool):
     """RFC 3326 §2: SHOULD copy it; it waits with a CANCEL that waits."""
     alice, (bob,), call, (invite,) = calls(world, "bob")

@@ -4,6 +4,7 @@ import pytest
 
 from sip.core.trunk import parse_trunks
 from sip.message.message import Request, Response, parse
+from tests.support.cases import cases
 from tests.support.forwarding import calls, talks
 from tests.support.nat_phones import answers_for, at, behind_nat
 from tests.support.world import REALM, SDP, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
@@ -130,9 +131,9 @@ def test_a_user_cannot_move_the_other_side(world: World):
 # Another phone of the user
 
 
-@pytest.mark.parametrize("is_behind_nat", [False, True])
-@pytest.mark.parametrize("instance", ["", ';+sip.instance="<urn:uuid:1>"'])
-@pytest.mark.parametrize("goes_by", ["unregistering", "expiry"])
+@cases("is_behind_nat", [False, True])
+@cases("instance", ["", ';+sip.instance="<urn:uuid:1>"'])
+@cases("goes_by", ["unregistering", "expiry"])
 def test_a_call_stays_at_its_phone(world, is_behind_nat, instance: str, goes_by: str):
     """§12.2.1.1: another phone of the user never gets its requests."""
     alice = world.phone("alice")

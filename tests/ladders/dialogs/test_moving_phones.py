@@ -7,7 +7,8 @@ import pytest
 
 from sip.core.trunk import parse_trunks
 from sip.message.message import Request
-from tests.support.forwarding import PLACES, Call, calls, placed, started_again, talks
+from tests.support.cases import cases
+from tests.support.forwarding import Call, calls, each_pair, placed, started_again, talks
 from tests.support.nat_phones import ELSEWHERE, answers_for, at, behind_nat
 from tests.support.world import (
     REALM,
@@ -22,19 +23,13 @@ from tests.support.world import (
 STRANGER = "sip:x@elsewhere.org"
 
 
-@pytest.fixture(params=PLACES)
-def pair(request: pytest.FixtureRequest, world: World) -> tuple[Phone, Phone]:
-    both = placed(world, request.param)
+def paired(world: World, where: str) -> tuple[Phone, Phone]:
+    both = placed(world, where)
     for phone in both:
         if is_behind_nat(phone) and not isinstance(phone, TcpPhone):
             phone.sent_by = "192.168.1.20:5060"
             phone.registers()
     return both
-
-
-@pytest.fixture(params=[False, True], ids=["", "restarted"])
-def restarts(request: pytest.FixtureRequest) -> bool:
-    return request.param
 
 
 def is_behind_nat(phone: Phone) -> bool:
@@ -55,8 +50,10 @@ def goes_to(sender: Phone, method: str, dialog, receiver: Phone, **more) -> Requ
 # The Contact of an answer
 
 
-@pytest.mark.parametrize("place", ["another host", "another port", "a name"])
-@pytest.mark.parametrize("status", [183, 200])
+@cases("place", ["another host", "another port", "a name"])
+@cases("status", [183, 200])
+@cases("restarts", [False, True])
+@each_pair(paired)
 def test_the_contact_of_an_answer_is_reached(
     world: World, pair, place: str, status: int, restarts: bool
 ):
@@ -81,6 +78,7 @@ def test_the_contact_of_an_answer_is_reached(
     assert not world.lost
 
 
+@each_pair(paired)
 def test_an_answer_where_the_phone_is_bound_changes_nothing(world: World, pair):
     """§16.7, step 8: nothing is added for the usual call."""
     call = talks(pair)
@@ -91,8 +89,10 @@ def test_an_answer_where_the_phone_is_bound_changes_nothing(world: World, pair):
 # The Routes of others
 
 
-@pytest.mark.parametrize("kind", ["loose", "strict"])
-@pytest.mark.parametrize("host", ["its own", ELSEWHERE])
+@cases("kind", ["loose", "strict"])
+@cases("host", ["its own", ELSEWHERE])
+@cases("restarts", [False, True])
+@each_pair(paired)
 def test_a_pbx_that_records_its_route_stays_in_the_dialog(
     world: World, pair, kind: str, host: str, restarts: bool
 ):
@@ -126,10 +126,11 @@ def test_a_pbx_that_records_its_route_stays_in_the_dialog(
 # Target refreshes
 
 
-@pytest.mark.parametrize("place", ["another host", "another port", "a name"])
-@pytest.mark.parametrize("by", ["request", "2xx"])
-@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-@pytest.mark.parametrize("who", ["callee", "caller"])
+@cases("place", ["another host", "another port", "a name"])
+@cases("by", ["request", "2xx"])
+@cases("method", ["INVITE", "UPDATE"])
+@cases("who", ["callee", "caller"])
+@each_pair(paired)
 def test_a_later_contact_is_reached_from_then_on(
     world: World, pair, place: str, by: str, method: str, who: str
 ):
@@ -171,6 +172,7 @@ def test_an_address_named_before_is_reached_too(world: World):
     goes_to(call.caller, "BYE", call.here, call.callee)
 
 
+@each_pair(paired)
 def test_a_subscription_follows_both_sides(world: World, pair):
     """RFC 6665 §4.1.2, §4.2.2: the Contact of NOTIFY and of SUBSCRIBE, the first NOTIFY early."""
     watcher, phone = pair
@@ -192,6 +194,7 @@ def test_a_subscription_follows_both_sides(world: World, pair):
     assert not world.lost
 
 
+@each_pair(paired)
 def test_what_is_forgotten_falls_back_to_the_bindings(world: World, pair):
     """A restart forgets a later target: the phone is where it is registered."""
     call = talks(pair)
@@ -233,8 +236,10 @@ def moves(world: World, phone: Phone, way: str) -> Phone:
     return again
 
 
-@pytest.mark.parametrize("way", ["Call-ID", "instance", "alone"])
-@pytest.mark.parametrize("who", ["callee", "caller"])
+@cases("way", ["Call-ID", "instance", "alone"])
+@cases("who", ["callee", "caller"])
+@cases("restarts", [False, True])
+@each_pair(paired)
 def test_a_phone_that_registers_elsewhere_keeps_its_call(
     world: World, pair, who: str, way: str, restarts: bool
 ):

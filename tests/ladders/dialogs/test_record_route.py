@@ -10,17 +10,20 @@ import pytest
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request
-from tests.support.forwarding import PLACES, Call, carried, exchanged, placed, started_again, talks
+from tests.support.cases import cases
+from tests.support.forwarding import (
+    Call,
+    carried,
+    each_pair,
+    exchanged,
+    started_again,
+    talks,
+)
 from tests.support.nat_phones import behind_nat
 from tests.support.world import REALM, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
 
 STRANGER = "sip:x@elsewhere.org"
 METHODS = ("INVITE", "UPDATE", "NOTIFY", "SUBSCRIBE", "REFER", "INFO", "MESSAGE", "FLY")
-
-
-@pytest.fixture(params=PLACES)
-def pair(request: pytest.FixtureRequest, world: World) -> tuple[Phone, Phone]:
-    return placed(world, request.param)
 
 
 def sides(call: Call) -> list[tuple[Phone, Dialog, Phone]]:
@@ -47,7 +50,8 @@ def learns(sender: Phone, method: str, dialog: Dialog, receiver: Phone) -> tuple
     return from_answer, dialog_of_callee(got, answer)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@cases("method", METHODS)
+@each_pair()
 def test_a_dialog_follows_the_contact_of_a_request_within_it(world: World, pair, method: str):
     """§12.1.1, §12.1.2: both sides learn the routes that they had; the ways stay the same."""
     call = talks(pair)
@@ -62,7 +66,8 @@ def test_a_dialog_follows_the_contact_of_a_request_within_it(world: World, pair,
     assert not world.lost
 
 
-@pytest.mark.parametrize("method", ["INVITE", "NOTIFY"])
+@cases("method", ["INVITE", "NOTIFY"])
+@each_pair()
 def test_so_it_does_after_the_server_was_started_again(world: World, pair, method: str):
     """§16.6, step 4: the signed value is put back, so it need not be stored."""
     call = talks(pair)
@@ -73,6 +78,7 @@ def test_so_it_does_after_the_server_was_started_again(world: World, pair, metho
         exchanged(far, "INFO", learnt, near)
 
 
+@each_pair()
 def test_a_dialog_may_be_learnt_again_and_again(world: World, pair):
     """§16.6, step 4: the routes don't grow."""
     call = talks(pair)
@@ -84,6 +90,7 @@ def test_a_dialog_may_be_learnt_again_and_again(world: World, pair):
         assert len(here.routes) == len(there.routes) == count
 
 
+@each_pair()
 def test_a_bye_needs_none(world: World, pair):
     """§15: nothing goes on after it."""
     call = talks(pair)
@@ -92,6 +99,7 @@ def test_a_bye_needs_none(world: World, pair):
     assert not bob.gets("BYE").values("record-route")
 
 
+@each_pair()
 def test_an_ack_needs_none(world: World, pair):
     """§16.11: neither does an ACK, which has no response."""
     call = talks(pair)
@@ -100,6 +108,7 @@ def test_an_ack_needs_none(world: World, pair):
     assert not bob.gets("ACK").values("record-route")
 
 
+@each_pair()
 def test_a_forked_subscription_is_known_by_its_notify_alone(world: World, pair):
     """RFC 6665 §4.3, §4.4.1: the 200 of one phone reached the subscriber, not that of the other."""
     alice, desk = pair
@@ -153,7 +162,8 @@ def escaped(route: str) -> str:
     return re.sub(r"(?<=;t=).|(?<=;f=).", lambda match: f"%{ord(match[0]):02X}", route, count=0)
 
 
-@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "NOTIFY"])
+@cases("method", ["INVITE", "UPDATE", "NOTIFY"])
+@each_pair()
 def test_an_escaped_ticket_is_as_good(world: World, pair, method: str):
     """§19.1.2, §19.1.4: the dialog goes on from it."""
     call = talks(pair)
@@ -190,14 +200,14 @@ def test_a_request_without_a_ticket_gets_none(world: World, method: str):
     assert "record-route" not in stranger.takes().names
 
 
-@pytest.mark.parametrize(
+@cases(
     "more",
     [
         *(";maddr=203.0.113.9", ";MADDR=203.0.113.9;x", ";m%61ddr=203.0.113.9", ";ttl=1"),
         "?Route=%3Csip:203.0.113.9%3E",
     ],
 )
-@pytest.mark.parametrize("at", [0, -1])
+@cases("at", [0, -1])
 def test_what_a_phone_adds_to_our_route_is_not_recorded(world: World, more: str, at: int):
     """§16.6, step 4: what we put there leads to us, and is not signed as a whole.
 

@@ -1,8 +1,7 @@
 """Max-Breadth: how many branches a request may have at once (RFC 5393 §5)."""
 
-import pytest
-
 from sip.message.message import Request
+from tests.support.cases import cases
 from tests.support.outside_proxy import STRANGER, statuses
 from tests.support.world import Phone, World, dialog_of_caller
 
@@ -16,8 +15,8 @@ def pending_breadth(phones: list[Phone], known: dict[str, tuple[Phone, Request]]
     return sum(int(request.value("max-breadth")) for _, request in known.values())
 
 
-@pytest.mark.parametrize("breadth", [1, 2, 3, 4, 5, 7, 60])
-@pytest.mark.parametrize("phones", [1, 2, 3, 5])
+@cases("breadth", [1, 2, 3, 4, 5, 7, 60])
+@cases("phones", [1, 2, 3, 5])
 def test_branches_at_work_never_have_more_breadth_than_came(
     world: World, breadth: int, phones: int
 ):
@@ -38,11 +37,11 @@ def test_branches_at_work_never_have_more_breadth_than_came(
     stranger.gets(486)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("came", "goes"),
     [((), "60"), (("7",), "7"), (("1",), "1"), (("61",), "60"), (("9" * 30,), "60")],
 )
-@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "FLY"])
+@cases("method", ["INVITE", "MESSAGE", "FLY"])
 def test_one_target_has_all_the_breadth_there_is(world: World, method: str, came, goes: str):
     """§5.3.3: added where there is none, cut to our maximum, and never counted down."""
     bob, stranger = world.phone("bob"), world.phone("stranger", registered=False)

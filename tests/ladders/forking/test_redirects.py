@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from sip.message.message import Request, Response
+from tests.support.cases import cases
 from tests.support.world import REALM, Phone, World, dialog_of_callee, dialog_of_caller
 
 STRANGER = "sip:x@elsewhere.org"
@@ -99,7 +100,7 @@ def test_a_request_of_any_method_is_redirected(world: World, method: str):
     assert world.is_quiet
 
 
-@pytest.mark.parametrize(
+@cases(
     "contact",
     [
         f"sip:555@{REALM}",
@@ -248,16 +249,14 @@ def test_redirections_share_the_breadth_that_came(world: World):
 # The final response
 
 
-@pytest.mark.parametrize(
-    ("status", "comes"), [(486, 486), (603, 603), (404, 404), (500, 500), (503, 500), (305, 305)]
-)
-def test_the_failure_of_a_redirection_target_is_the_answer(world: World, status: int, comes: int):
+@cases(("status", "got"), [(486, 486), (603, 603), (404, 404), (500, 500), (503, 500), (305, 305)])
+def test_the_failure_of_a_redirection_target_is_the_answer(world: World, status: int, got: int):
     """§16.7, step 4: a redirection that has been followed whole is no answer any more."""
     bob, carol = world.phones("bob", "carol")
     caller, _ = calls(world)
     redirects(bob, at("carol"))
     declines(carol, status)
-    assert statuses(caller) == [comes]
+    assert statuses(caller) == [got]
     world.passes(33, step=0.5)
 
 
@@ -296,7 +295,7 @@ def test_contacts_left_in_a_3xx_are_not_needed_after_a_2xx(world: World):
     assert statuses(caller) == [200]
 
 
-@pytest.mark.parametrize(
+@cases(
     "contacts",
     [
         (FOREIGN,),
@@ -346,7 +345,7 @@ def test_two_users_that_redirect_to_each_other_ring_once_each(world: World):
     assert world.is_quiet
 
 
-@pytest.mark.parametrize(
+@cases(
     "contact",
     [
         *("<sip:", "<>", "*", ",,,", "\\", '"', '"a, b', "<mailto:>", "<tel:>", "<tel:x>", "sip:"),

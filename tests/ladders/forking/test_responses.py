@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from sip.message.message import Request, Response, parse
+from tests.support.cases import cases
 from tests.support.world import Phone, World
 
 STRANGER = "sip:x@elsewhere.org"
@@ -111,8 +112,8 @@ def test_a_response_with_no_via_below_ours_goes_nowhere(world: World):
 # Steps 4 and 5: what goes on at once
 
 
-@pytest.mark.parametrize("contacts", [(), ("Contact: <sip:a@10.0.0.1>, <tel:+1>", "m: <sip:b@h>")])
-@pytest.mark.parametrize("status", [300, 301, 302, 305, 380])
+@cases("contacts", [(), ("Contact: <sip:a@10.0.0.1>, <tel:+1>", "m: <sip:b@h>")])
+@cases("status", [300, 301, 302, 305, 380])
 def test_a_redirection_goes_back_as_it_is(world: World, status: int, contacts):
     """§16.7, step 4: with or without Contacts; what isn't followed isn't touched."""
     caller, (bob,), _ = calls(world, 1)
@@ -233,7 +234,7 @@ def test_a_6xx_cancels_a_phone_as_soon_as_that_may_be_done(world: World):
 # Step 6: the best
 
 
-@pytest.mark.parametrize(
+@cases(
     ("statuses", "best"),
     [
         ((503, 407, 501, 404), 407),  # the RFC's own example

@@ -5,19 +5,21 @@ Each extension of SIP is played as its RFC shows it, with the proxy in the middl
 
 import pytest
 
-from tests.support.forwarding import PLACES, answered, calls, carried, exchanged, placed, talks
-from tests.support.world import REALM, SDP, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
-
-
-@pytest.fixture(params=PLACES)
-def pair(request, world: World) -> tuple[Phone, Phone]:
-    """A caller and a callee, placed in every way that the proxy treats differently."""
-    return placed(world, request.param)
-
+from tests.support.forwarding import (
+    answered,
+    calls,
+    carried,
+    each_pair,
+    exchanged,
+    placed,
+    talks,
+)
+from tests.support.world import REALM, SDP, Dialog, World, dialog_of_callee, dialog_of_caller
 
 # Reliable provisional responses
 
 
+@each_pair()
 def test_a_reliable_provisional_response_and_its_prack_pass(world: World, pair):
     """RFC 3262 §3, §4: RSeq, RAck and Require; offers and answers in either."""
     call = calls(pair, headers=("Supported: 100rel",))
@@ -75,6 +77,7 @@ def test_each_phone_of_a_fork_gets_the_prack_of_its_own_response(world: World):
 # UPDATE
 
 
+@each_pair()
 def test_update_passes_both_ways_before_and_after_the_answer(world: World, pair):
     """RFC 3311 §5, §6: in the early dialog as in the confirmed one, with offer and answer."""
     call = calls(pair, headers=("Allow: INVITE, ACK, BYE, CANCEL, UPDATE",))
@@ -104,6 +107,7 @@ def test_a_refused_update_comes_back_as_it_is(world: World, status: int, says):
 # Session timers
 
 
+@each_pair()
 def test_a_session_timer_is_agreed_on_between_the_phones(world: World, pair):
     """RFC 4028 §7, §8, §9: no value is set, raised or lowered on the way; 422 brings Min-SE."""
     alice, bob = pair
@@ -135,6 +139,7 @@ def test_a_call_without_a_session_timer_gets_none(world: World):
         assert name not in call.received.names
 
 
+@each_pair()
 def test_a_crossing_re_invite_is_refused_by_the_phone(world: World, pair):
     """RFC 3261 §14.1, §14.2: 491 passes; the call goes on."""
     call = talks(pair)
@@ -153,6 +158,7 @@ def test_a_crossing_re_invite_is_refused_by_the_phone(world: World, pair):
 # REFER, Replaces, and what they notify
 
 
+@each_pair()
 def test_a_refer_within_a_call_and_its_notifies_pass(world: World, pair):
     """RFC 3515 §2.4, §4.1: REFER one way, 202, and message/sipfrag the other way."""
     call = talks(pair)
@@ -174,6 +180,7 @@ def test_a_refer_within_a_call_and_its_notifies_pass(world: World, pair):
     call.ends()
 
 
+@each_pair()
 def test_a_refer_outside_a_dialog_begins_one_for_its_notifies(world: World, pair):
     """RFC 3515 §2.4.4: the NOTIFYs come back along the Record-Route of the REFER."""
     alice, bob = pair
@@ -189,6 +196,7 @@ def test_a_refer_outside_a_dialog_begins_one_for_its_notifies(world: World, pair
     exchanged(alice, "SUBSCRIBE", here, bob, headers=unsubscribe, answer=("Expires: 0",))
 
 
+@each_pair()
 def test_an_invite_that_replaces_a_call_reaches_the_user(world: World, pair):
     """RFC 3891 §5: Replaces passes transparently, and Require of it is for the callee."""
     call = talks(pair)
@@ -239,6 +247,7 @@ def test_a_replaces_aimed_at_a_contact_reaches_only_that_phone(world: World, pla
 # Events
 
 
+@each_pair()
 def test_a_subscription_and_its_notifies_pass(world: World, pair):
     """RFC 6665 §4.1, §4.2: SUBSCRIBE, 200, NOTIFY the other way, refresh, end."""
     alice, bob = pair
@@ -258,6 +267,7 @@ def test_a_subscription_and_its_notifies_pass(world: World, pair):
     assert world.is_quiet
 
 
+@each_pair()
 def test_a_notify_may_come_before_the_answer_to_its_subscribe(world: World, pair):
     """RFC 6665 §4.1.2.4, §4.4.1: the NOTIFY begins the dialog, and overtakes the 200."""
     alice, bob = pair
@@ -296,6 +306,7 @@ def test_a_refused_subscription_comes_back_as_it_is(world: World, status: int, s
     answered(carried(subscribe, bob), bob, status, alice, headers=says)
 
 
+@each_pair()
 def test_an_unsolicited_notify_passes(world: World, pair):
     """RFC 3842 §3: what many voicemail servers send, an unsolicited NOTIFY to a user."""
     voicemail, bob = pair
@@ -309,6 +320,7 @@ def test_an_unsolicited_notify_passes(world: World, pair):
     answered(carried(notify, bob), bob, 200, voicemail)
 
 
+@each_pair()
 def test_published_state_passes(world: World, pair):
     """RFC 3903 §4, §6: SIP-If-Match one way, SIP-ETag and 412 the other; no dialog begins."""
     alice, bob = pair
@@ -324,6 +336,7 @@ def test_published_state_passes(world: World, pair):
 # INFO
 
 
+@each_pair()
 def test_info_passes_both_ways_with_its_package_and_body(world: World, pair):
     """RFC 6086 §4, §5: Info-Package, Recv-Info and the body are the phones'; so is a 469."""
     call = talks(pair, headers=("Recv-Info: dtmf, foo",))

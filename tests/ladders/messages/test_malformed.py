@@ -7,6 +7,7 @@ import pytest
 from sip.message.message import MAX_BODY_BYTES, MAX_COMMAS, MAX_HEADERS, MAX_URI_LENGTH, parse
 from sip.monitor.metrics import MESSAGES_MALFORMED
 from sip.transaction.matching import split_key
+from tests.support.cases import cases
 from tests.support.world import REALM, SERVER, World, dialog_of_caller
 
 STRANGER = "192.0.2.77"
@@ -116,7 +117,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("fault", MALFORMED)
+@cases("fault", MALFORMED)
 def test_a_malformed_request_gets_a_status_that_names_the_fault(hears, fault):
     """RFC 3261 §16.3 step 1, §21.4.1."""
     data, status, phrase = MALFORMED[fault]
@@ -128,14 +129,14 @@ def test_a_malformed_request_gets_a_status_that_names_the_fault(hears, fault):
     assert len(answer) <= len(data) + 250
 
 
-@pytest.mark.parametrize("fault", MALFORMED)
+@cases("fault", MALFORMED)
 def test_an_ack_is_never_answered_however_malformed(hears, fault):
     """RFC 3261 §17.1.1.3, §8.2.7."""
     data = MALFORMED[fault][0].replace(b"INVITE", b"ACK").replace(b"IN@VITE", b"ACK")
     assert hears(data) == []
 
 
-@pytest.mark.parametrize("fault", MALFORMED)
+@cases("fault", MALFORMED)
 def test_a_response_is_never_answered_however_malformed(hears, fault):
     """RFC 3261 §18.3: it is discarded."""
     start_line = MALFORMED[fault][0].partition(b"\r\n")[0].partition(b"\n")[0]
@@ -169,7 +170,7 @@ def test_a_response_to_a_malformed_request_copies_its_fields(hears):
     assert response.call_id == "bad-1@elsewhere.example"
 
 
-@pytest.mark.parametrize(
+@cases(
     "odd",
     [
         {"From": 'From: "a, \\"b\\" <c>" <tel:+1-201;ext=3>;tag=x;odd="<;,>"'},
@@ -177,7 +178,7 @@ def test_a_response_to_a_malformed_request_copies_its_fields(hears):
         {"To": "t : Bob . <sips:%62ob@b;x=?y>;unknown"},
     ],
 )
-@pytest.mark.parametrize(
+@cases(
     ("data", "status"),
     [
         ({"start": f"INVITE sip:bob@{REALM} SIP/4.0"}, 505),

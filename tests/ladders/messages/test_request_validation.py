@@ -3,6 +3,7 @@
 import pytest
 
 from sip.message.message import Request
+from tests.support.cases import cases
 from tests.support.world import REALM, Dialog, World, dialog_of_caller
 
 STRANGER = "sip:x@elsewhere.org"
@@ -17,7 +18,7 @@ def with_hops(request: Request, hops: int) -> Request:
 # Step 1: reasonable syntax
 
 
-@pytest.mark.parametrize(
+@cases(
     "field",
     [
         "Date: the day before yesterday",
@@ -47,10 +48,8 @@ def test_malformed_fields_of_no_concern_pass_unchanged(world: World, field: str)
 # Step 2: the scheme
 
 
-@pytest.mark.parametrize(
-    "uri", ["urn:service:sos", "im:bob@example.com", "http://example.com/bob", "x-y.z+1:bob"]
-)
-@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "BYE", "FLY"])
+@cases("uri", ["urn:service:sos", "im:bob@example.com", "http://example.com/bob", "x-y.z+1:bob"])
+@cases("method", ["INVITE", "OPTIONS", "BYE", "FLY"])
 def test_a_scheme_that_is_not_served_gets_416(world: World, uri: str, method: str):
     """§16.3, step 2: for any sender, before any challenge."""
     stranger = world.phone("stranger", registered=False)

@@ -2,11 +2,12 @@
 
 import pytest
 
+from tests.support.cases import cases
 from tests.support.forwarding import (
-    PLACES,
     answered,
     calls,
     carried,
+    each_pair,
     exchanged,
     next_in,
     placed,
@@ -36,19 +37,13 @@ ODD_FIELDS = (
 )
 
 
-@pytest.fixture(params=PLACES)
-def pair(request, world: World) -> tuple[Phone, Phone]:
-    """A caller and a callee, placed in every way that the proxy treats differently."""
-    return placed(world, request.param)
-
-
 @pytest.fixture
 def plain(world: World) -> tuple[Phone, Phone]:
     """The same, in the plainest way."""
     return placed(world, "plain")
 
 
-@pytest.mark.parametrize(
+@cases(
     "method",
     [
         "MESSAGE",
@@ -62,6 +57,7 @@ def plain(world: World) -> tuple[Phone, Phone]:
         "N.o-t!%*_+`'~",
     ],
 )
+@each_pair()
 def test_a_method_with_any_name_is_forwarded(world: World, pair, method: str):
     """§7.1, §16: a method is any token, its case matters, and each may have a body."""
     alice, bob = pair
@@ -97,7 +93,8 @@ def test_octets_that_are_no_text_pass(world: World, plain):
     assert b"\r\nX-Octets: " + octets + b"\r\n" in next_in(alice)
 
 
-@pytest.mark.parametrize("body", [ALL_OCTETS, MIXED, b"\0" * 100, b"\r\n\r\n", b"x" * 60_000])
+@cases("body", [ALL_OCTETS, MIXED, b"\0" * 100, b"\r\n\r\n", b"x" * 60_000])
+@each_pair()
 def test_a_body_arrives_as_it_was_sent(pair, body: bytes):
     """§7.4: binary, multipart, empty lines, 60 kB: in requests, their answers, and an ACK."""
     alice, bob = pair
@@ -113,7 +110,7 @@ def test_a_body_arrives_as_it_was_sent(pair, body: bytes):
     exchanged(bob, "MESSAGE", call.there, alice, headers=kind, body=body)
 
 
-@pytest.mark.parametrize(
+@cases(
     "field",
     [
         "X-Long: " + "x" * 8192,
@@ -123,6 +120,7 @@ def test_a_body_arrives_as_it_was_sent(pair, body: bytes):
         "Geolocation: <cid:" + "x" * 8192 + "@x>",
     ],
 )
+@each_pair()
 def test_a_long_field_arrives_whole(pair, field: str):
     """§7.3: a field has no bound of its own; 8 kB in each direction."""
     call = talks(pair, headers=(field,))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.message.message import MAX_HEADERS, Request, Response, parse
+from tests.support.cases import cases
 from tests.support.odd_messages import CALLER, FIELDS, answers, octets, passing
 from tests.support.strategies import SEARCH
 from tests.support.world import REALM, Phone, World, dialog_of_callee, dialog_of_caller
@@ -42,8 +43,8 @@ def arrives(data: bytes, world: World | None = None) -> tuple[World, Phone, Phon
 # Whole messages
 
 
-@pytest.mark.parametrize("spelling", ["compact", "capitals", "folded", "spaced", "tight"])
-@pytest.mark.parametrize("order", ["usual", "reversed", "Via in the middle"])
+@cases("spelling", ["compact", "capitals", "folded", "spaced", "tight"])
+@cases("order", ["usual", "reversed", "Via in the middle"])
 def test_field_spelling_and_order_do_not_matter_in_a_call(spelling, order):
     """RFC 3261 §7.3.1, §7.3.3: names in any case and length, white space, folds, any order."""
     fields = []
@@ -165,7 +166,7 @@ ODD_FIELDS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("field", ODD_FIELDS)
+@cases("field", ODD_FIELDS)
 def test_unknown_fields_pass_unchanged_through_a_whole_call(field):
     """RFC 3261 §16.3 step 1, §16.6 step 1: for any field, in either direction."""
     fields = [*FIELDS[:6], *FIELDS[7:], field]
@@ -210,8 +211,8 @@ ODD_ADDRESSES = (
 )
 
 
-@pytest.mark.parametrize("address", ODD_ADDRESSES)
-@pytest.mark.parametrize("name", ["From", "To"])
+@cases("address", ODD_ADDRESSES)
+@cases("name", ["From", "To"])
 def test_an_odd_address_passes_and_comes_back_as_it_was(name, address):
     """RFC 3261 §20.10, §20.20, §20.39, §8.2.6.2."""
     if name == "To":
@@ -237,7 +238,7 @@ ODD_VIAS = (
 )
 
 
-@pytest.mark.parametrize("via", ODD_VIAS)
+@cases("via", ODD_VIAS)
 def test_an_odd_via_brings_every_answer_back(via):
     """RFC 3261 §20.42, §18.2.2: each value in its place and, but for its stamp, as it was."""
     data = octets([f"Via: {via}", "v:\r\n SIP/2.0/UDP c.example", *FIELDS[1:]])

@@ -4,6 +4,7 @@ import pytest
 
 from sip.message.message import Request, parse
 from sip.monitor.metrics import KEEPALIVES_RECEIVED, KEEPALIVES_UNSENT
+from tests.support.cases import cases
 from tests.support.fake_transport import SERVER
 from tests.support.forwarding import Call, calls, exchanged, talks
 from tests.support.nat_phones import NAT, OTHER_NAT, behind_nat, moves
@@ -17,8 +18,8 @@ def ends_both_ways(call: Call) -> None:
     exchanged(call.caller, "BYE", call.here, call.callee)
 
 
-@pytest.mark.parametrize("is_restarted", [False, True])
-@pytest.mark.parametrize("caller_is", ["public", "behind another NAT", "behind the same NAT"])
+@cases("is_restarted", [False, True])
+@cases("caller_is", ["public", "behind another NAT", "behind the same NAT"])
 def test_calls_go_both_ways_and_so_does_all_within_them(
     world: World, caller_is: str, is_restarted: bool
 ):

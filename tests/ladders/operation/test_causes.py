@@ -12,6 +12,7 @@ from sip.monitor.events import Banned, CallEnded, MessagePassed, Refused
 from sip.monitor.metrics import refusals
 from sip.monitor.trace_ladder import ladder_of
 from sip.monitor.traces import Traces
+from tests.support.cases import cases
 from tests.support.cause_scenarios import GATEWAY, SCENARIOS, SHOWN_ELSEWHERE, WITHOUT_LINE
 from tests.support.failed_call_scenarios import answers
 from tests.support.outside_proxy import STRANGER
@@ -25,7 +26,7 @@ def test_each_cause_has_a_scenario():
     assert set(SCENARIOS) | SHOWN_ELSEWHERE == set(CAUSES)
 
 
-@pytest.mark.parametrize("code", SCENARIOS)
+@cases("code", SCENARIOS)
 def test_a_cause_is_told_to_verified_senders_alone(code: str, monkeypatch, caplog):
     """In the log or the end of the call, in a counter; in Warning and Reason (RFC 6432)."""
     caplog.set_level("INFO")
@@ -33,7 +34,8 @@ def test_a_cause_is_told_to_verified_senders_alone(code: str, monkeypatch, caplo
     world = World(settings=scenario.settings)
     sent = world.bus.read(MessagePassed)
     ends, refused, bans = (world.bus.read(each) for each in (CallEnded, Refused, Banned))
-    scenario.provoke(world, monkeypatch)
+    with monkeypatch.context() as patch:
+        scenario.provoke(world, patch)
     kind = CAUSES[code]
     said = re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(kind.text)) + "$")
     banned = [event for event in bans.take() if event.code == code]
@@ -62,13 +64,14 @@ def test_a_cause_is_told_to_verified_senders_alone(code: str, monkeypatch, caplo
         assert said.match(text.strip('"'))
 
 
-@pytest.mark.parametrize("code", SCENARIOS)
+@cases("code", SCENARIOS)
 def test_the_ladder_shows_the_cause_with_its_cure(code: str, monkeypatch):
     scenario = SCENARIOS[code]
     world = World(settings=scenario.settings)
     Calls(world.bus)
     traces = Traces(world.bus)
-    scenario.provoke(world, monkeypatch)
+    with monkeypatch.context() as patch:
+        scenario.provoke(world, patch)
     kind = CAUSES[code]
     text = f"{explain.as_sentence(kind.text)} {kind.cure}".strip()
     shown = re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(text)))
@@ -125,7 +128,7 @@ def test_a_caller_gets_the_cause_value_of_q850(code: str, number: int):
     assert all(reason.startswith(f"Q.850;cause={number};text=") for reason in reasons)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "words"),
     [
         (('Warning: 399 gw "no circuits"',), "no circuits"),

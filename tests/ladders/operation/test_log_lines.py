@@ -10,6 +10,7 @@ from sip.core.registrar.bindings import MAX_CONTACTS
 from sip.core.request_log import MAX_REFUSALS_LOGGED, MAX_REGISTRATIONS_LOGGED
 from sip.message.message import parse
 from sip.store.accounts import CredentialsChanged, full_name
+from tests.support.cases import cases
 from tests.support.world import REALM, World
 
 
@@ -154,7 +155,7 @@ def to_outside(world: World):
     world.phone("bob").sends("INVITE", "sip:x@example.net")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("happens", "row", "cause", "cure"),
     [
         (lambda world: tries(world.phone("bob", registered=False), "wrong"),

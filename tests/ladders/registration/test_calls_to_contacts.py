@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.cases import cases
 from tests.support.world import REALM, Phone, World
 
 METHODS = ("INVITE", "MESSAGE", "OPTIONS", "NOTIFY", "REFER", "SUBSCRIBE", "INFO")
@@ -15,8 +16,8 @@ def bound(world: World, contact: str, name: str = "bob", **more) -> Phone:
     return phone
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(
+@cases("method", METHODS)
+@cases(
     "contact",
     [
         "<sip:0x12ab@192.0.2.50:5060>",
@@ -54,7 +55,7 @@ def test_udp_said_by_one_side_alone_is_no_difference(world: World, contact: str,
     assert bob.gets("MESSAGE").uri_text == contact
 
 
-@pytest.mark.parametrize(
+@cases(
     "asked",
     [
         "sip:x@192.0.2.50:5061",

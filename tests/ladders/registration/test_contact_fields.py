@@ -4,6 +4,7 @@ import pytest
 
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
+from tests.support.cases import cases
 from tests.support.world import REALM, World
 
 
@@ -14,7 +15,7 @@ def uris(response: Response) -> list[str]:
 # Contact
 
 
-@pytest.mark.parametrize(
+@cases(
     ("contact", "header", "expires"),
     [
         ("", "120", 120),
@@ -52,7 +53,7 @@ def test_a_quoted_instance_is_quoted_again(world: World):
     assert (contact.params["expires"], contact.params["reg-id"]) == ("3600", "2")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("params", "kept"),
     [
         ("", ""),
@@ -70,7 +71,7 @@ def test_a_quoted_instance_is_quoted_again(world: World):
         (';video;temp-gruu="sip:x@h;gr";Pub-GRUU="sip:bob@h;gr=x"', ";video"),
     ],
 )
-@pytest.mark.parametrize("address", ["<sip:b@h>", '"<sip:b@h>;video" <sip:b@h>', "sip:b@h"])
+@cases("address", ["<sip:b@h>", '"<sip:b@h>;video" <sip:b@h>', "sip:b@h"])
 def test_other_parameters_are_kept_as_they_came(world: World, address: str, params, kept: str):
     """RFC 3840 §6, §9; RFC 5627 §5.1: a GRUU is never the phone's to say."""
     bob = world.phone("bob", registered=False)
@@ -98,7 +99,7 @@ def test_equal_contact_parameters_are_stored_once(world: World):
     assert one == ";audio;class=business"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("contact", "phrase"),
     [
         ("<*>", "Contact: "),
@@ -177,7 +178,7 @@ def test_an_unspecified_contact_is_reached_along_its_flow(world: World):
 # Path
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "status"),
     [
         ("<sip:edge.example;lr>", 200),

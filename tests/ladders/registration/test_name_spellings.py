@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.cases import cases
 from tests.support.world import REALM, Phone, World
 
 COMPOSED, DECOMPOSED = "j\u00f6rg", "jo\u0308rg"
@@ -24,8 +25,8 @@ def test_a_user_is_called_in_either_unicode_form(world: World, stored: str, writ
     phone.gets("INVITE")
 
 
-@pytest.mark.parametrize("stored", [COMPOSED, DECOMPOSED])
-@pytest.mark.parametrize("digest", [COMPOSED, DECOMPOSED, "j%C3%B6rg", "jo%CC%88rg"])
+@cases("stored", [COMPOSED, DECOMPOSED])
+@cases("digest", [COMPOSED, DECOMPOSED, "j%C3%B6rg", "jo%CC%88rg"])
 def test_a_digest_names_its_user_in_either_unicode_form(world: World, stored: str, digest: str):
     """RFC 7616 §4; its HA1 is made of the name as it is stored."""
     world.users.add(stored, "secret")

@@ -1,10 +1,9 @@
 """The accounts that may bind an address-of-record (RFC 3261 §10.3, steps 3 to 5)."""
 
-import pytest
-
 from sip.message.headers import parse_credentials
 from sip.message.message import Response
 from sip.store.accounts import AccountsRemoved
+from tests.support.cases import cases
 from tests.support.world import REALM, World
 
 
@@ -38,7 +37,7 @@ def test_a_user_of_another_realm_registers_only_there(world: World):
     assert elsewhere.status == 407  # the proxy's
 
 
-@pytest.mark.parametrize(
+@cases(
     ("to", "status"),
     [
         ("sip:bob@example.com", 200),

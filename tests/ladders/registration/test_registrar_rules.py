@@ -5,6 +5,7 @@ import pytest
 from sip.core.registrar.registrar import MAX_CONTACT_LENGTH
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
+from tests.support.cases import cases
 from tests.support.world import REALM, Phone, World
 
 HOUR = ";expires=3600"
@@ -116,7 +117,7 @@ def test_every_spelling_of_an_address_is_one_address_of_record(world: World, to:
 # Step 6
 
 
-@pytest.mark.parametrize(
+@cases(
     ("headers", "status"),
     [
         (("Contact: *", "Expires: 0"), 200),
@@ -158,7 +159,7 @@ def test_a_star_that_comes_late_for_one_binding_removes_none(world: World):
 # Step 7
 
 
-@pytest.mark.parametrize(
+@cases(
     ("bad", "status"),
     [
         ("<sip:new@198.51.100.3>;expires=5", 423),
@@ -172,7 +173,7 @@ def test_a_star_that_comes_late_for_one_binding_removes_none(world: World):
         ("<sip:late@198.51.100.2>", 500),
     ],
 )
-@pytest.mark.parametrize("order", [1, -1])
+@cases("order", [1, -1])
 def test_of_a_request_that_fails_nothing_is_done(world: World, bad: str, status: int, order: int):
     """§10.3: the other additions, refreshes and removals of the request stay undone."""
     bob = world.phone("bob", registered=False)
@@ -218,7 +219,7 @@ def test_any_scheme_may_be_a_contact(world: World):
     assert list(bound(answer)) == [bob.contact.strip("<>")]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("one", "other", "are_equal"),
     [
         ("sip:bob@Phone.example;transport=UDP", "sip:%62ob@phone.EXAMPLE;Transport=udp", True),

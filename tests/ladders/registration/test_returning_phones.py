@@ -10,6 +10,7 @@ from sip.core.registrar.bindings import MAX_CONTACTS
 from sip.core.registrar.location import MAX_REMOVED_AT_ONCE
 from sip.message.headers import parse_name_addr
 from sip.message.message import Response
+from tests.support.cases import cases
 from tests.support.forwarding import exchanged, talks
 from tests.support.world import REALM, Phone, TcpPhone, World
 
@@ -67,7 +68,7 @@ ONE_PHONE: dict[str, Callable[[World, int], Response]] = {
 }
 
 
-@pytest.mark.parametrize("how", ONE_PHONE)
+@cases("how", ONE_PHONE)
 def test_a_phone_that_is_known_again_is_bound_once(world: World, how: str):
     """RFC 5626 §6, whether or not NAT is seen, and claimed outbound or not."""
     for number in range(STARTS):
@@ -91,7 +92,7 @@ NEW_EACH_TIME: dict[str, Callable[[World, int], Response]] = {
 }
 
 
-@pytest.mark.parametrize("how", NEW_EACH_TIME)
+@cases("how", NEW_EACH_TIME)
 def test_a_phone_that_is_new_each_time_locks_out_no_other(world: World, how: str):
     """§10.3: its own oldest binding makes way; other phones of the user stay, though as old."""
     desk = world.phone("bob", host="192.0.2.9")

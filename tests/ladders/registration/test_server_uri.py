@@ -3,6 +3,7 @@
 import pytest
 
 from sip.message.message import Response
+from tests.support.cases import cases
 from tests.support.world import REALM, SDP, Phone, World, dialog_of_caller
 
 STRANGER = "sip:x@elsewhere.org"
@@ -177,11 +178,9 @@ def test_the_body_of_what_goes_on_is_no_matter_of_ours(world: World, stranger: P
 # A user's own address, RFC 6665 §4.2.1.1, RFC 3903 §6
 
 
-@pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
-@pytest.mark.parametrize("uri", [f"sip:alice@{REALM}", "sip:%61lice@192.0.2.1:5060;user=phone"])
-@pytest.mark.parametrize(
-    "event", ["Event: reg", "o: message-summary;id=7", "Event: x-nobody.winfo"]
-)
+@cases("method", ["SUBSCRIBE", "PUBLISH"])
+@cases("uri", [f"sip:alice@{REALM}", "sip:%61lice@192.0.2.1:5060;user=phone"])
+@cases("event", ["Event: reg", "o: message-summary;id=7", "Event: x-nobody.winfo"])
 def test_a_phone_that_asks_about_its_own_address_gets_489(
     world: World, method: str, uri: str, event: str
 ):

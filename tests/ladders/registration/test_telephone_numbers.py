@@ -3,6 +3,7 @@
 import pytest
 
 from sip.core.trunk import parse_trunks
+from tests.support.cases import cases
 from tests.support.world import REALM, Phone, World, dialog_of_callee, dialog_of_caller
 
 NUMBER = "+4930123456"
@@ -41,10 +42,8 @@ ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "uri"), [(NUMBER, uri) for uri in SPELLINGS] + [("7042", uri) for uri in LOCAL]
-)
-@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+@cases(("name", "uri"), [(NUMBER, uri) for uri in SPELLINGS] + [("7042", uri) for uri in LOCAL])
+@cases("method", ["INVITE", "MESSAGE"])
 def test_every_spelling_calls_the_one_user(world: World, name: str, uri: str, method: str):
     """RFC 3966 §4, §5.1.1, §5.1.5: what goes on is the Contact that the user has bound."""
     alice, desk = world.phones("alice", name)
@@ -52,7 +51,7 @@ def test_every_spelling_calls_the_one_user(world: World, name: str, uri: str, me
     assert desk.gets(method).uri_text == desk.contact.strip("<>")
 
 
-@pytest.mark.parametrize("uri", ELSEWHERE)
+@cases("uri", ELSEWHERE)
 def test_a_number_of_another_context_is_no_user_here(world: World, uri: str):
     """RFC 3966 §5.1.5, §5.4, §9: 404, and for external callers the 480 of an absent user."""
     alice, desk = world.phones("alice", "7042")
@@ -73,7 +72,7 @@ def test_a_number_of_another_domain_is_that_domains(world: World, host: str):
     assert desk.hears_nothing()
 
 
-@pytest.mark.parametrize("uri", SPELLINGS)
+@cases("uri", SPELLINGS)
 def test_a_caller_is_the_user_of_its_number(world: World, uri: str):
     """The digest has the name and the password of the account."""
     desk, bob = world.phones(NUMBER, "bob")
@@ -105,7 +104,7 @@ def test_a_number_registers_once_however_it_is_spelled(world: World):
     assert other.registers().status == 403
 
 
-@pytest.mark.parametrize("uri", SPELLINGS)
+@cases("uri", SPELLINGS)
 def test_a_dialog_with_a_number_follows_its_phone(world: World, uri: str):
     """§12.2: the user that To or From means is registered elsewhere by now."""
     alice, desk = world.phones("alice", NUMBER)
@@ -135,7 +134,7 @@ def test_a_dialog_with_a_number_follows_its_phone(world: World, uri: str):
 # Names that only look like numbers, and numbers that are stored with separators
 
 
-@pytest.mark.parametrize("name", ["bob-2", "a.b", "(x)", "~1-2", "1-2a", "x;ext=5"])
+@cases("name", ["bob-2", "a.b", "(x)", "~1-2", "1-2a", "x;ext=5"])
 def test_a_name_that_is_no_number_keeps_its_separators(world: World, name: str):
     """§10.3, step 5: names are compared as they are."""
     alice, bob = world.phones("alice", name)
@@ -177,7 +176,7 @@ def test_the_account_of_exactly_a_name_goes_first(world: World):
 # Redirections and trunks
 
 
-@pytest.mark.parametrize("contact", SPELLINGS)
+@cases("contact", SPELLINGS)
 def test_a_redirection_to_a_number_rings_its_user(contact: str):
     """§16.5: a Contact of a 3xx is looked up as a Request-URI here would be."""
     world = World(settings={"sip_follow_redirects": True})

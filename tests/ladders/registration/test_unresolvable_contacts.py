@@ -1,7 +1,6 @@
 """Contacts that DNS cannot resolve: called along their flow (RFC 5626 §5.3, RFC 6761)."""
 
-import pytest
-
+from tests.support.cases import cases
 from tests.support.forwarding import calls, exchanged, started_again, talks
 from tests.support.world import REALM, SDP, Phone, World
 
@@ -24,9 +23,9 @@ def odd_phone(world: World, contact: str, *, name: str = "bob", transport: str =
     return phone
 
 
-@pytest.mark.parametrize("is_restarted", [False, True])
-@pytest.mark.parametrize("contact", HOSTS)
-@pytest.mark.parametrize("side", ["callee", "caller"])
+@cases("is_restarted", [False, True])
+@cases("contact", HOSTS)
+@cases("side", ["callee", "caller"])
 def test_a_phone_that_cannot_be_looked_up_has_calls(
     world: World, contact: str, side: str, is_restarted: bool
 ):
@@ -47,9 +46,9 @@ def test_a_phone_that_cannot_be_looked_up_has_calls(
     }
 
 
-@pytest.mark.parametrize("contact", HOSTS)
-@pytest.mark.parametrize("says_it", ["caller", "callee"])
-@pytest.mark.parametrize("when", ["from the start", "later"])
+@cases("contact", HOSTS)
+@cases("says_it", ["caller", "callee"])
+@cases("when", ["from the start", "later"])
 def test_an_unresolvable_contact_within_a_call(world: World, contact: str, says_it: str, when: str):
     """§12.2: a phone that is registered with its address names such a Contact in a call."""
     alice, bob = world.phone("alice"), world.phone("bob", host="192.0.2.50")

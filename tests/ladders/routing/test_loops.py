@@ -5,14 +5,15 @@ import itertools
 import pytest
 
 from sip.message.message import Request, parse
+from tests.support.cases import cases
 from tests.support.outside_proxy import OUTSIDE, STRANGER, goes_on, numbers, outside, statuses
 from tests.support.world import REALM, Phone, World, dialog_of_callee, dialog_of_caller
 
 # Loops and spirals, §4.2
 
 
-@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "SUBSCRIBE"])
-@pytest.mark.parametrize("is_local", [True, False])
+@cases("method", ["INVITE", "MESSAGE", "SUBSCRIBE"])
+@cases("is_local", [True, False])
 def test_a_request_that_comes_back_as_it_went_has_looped(world: World, method: str, is_local: bool):
     """§4.2.2: 482 before any challenge, and the caller gets it."""
     proxy = outside(world, "bob")
@@ -118,7 +119,7 @@ def test_vias_of_others_may_look_as_they_like(world: World, template: str):
     proxy.gets(482)
 
 
-@pytest.mark.parametrize(
+@cases(
     "via",
     [
         "SIP/2.0/UDP 192.0.2.1:5060",

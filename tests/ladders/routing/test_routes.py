@@ -6,6 +6,7 @@ import pytest
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, parse
 from sip.transport.flow import Flow
+from tests.support.cases import cases
 from tests.support.fake_transport import MemorySocket
 from tests.support.world import REALM, SERVER, Phone, World, dialog_of_callee, dialog_of_caller
 
@@ -104,10 +105,10 @@ def test_the_trapezoid(world: World):
     chain.left.gets(200)
 
 
-@pytest.mark.parametrize("before", WAYS)
-@pytest.mark.parametrize("after", WAYS)
-@pytest.mark.parametrize("direction", ["onward", "back"])
-@pytest.mark.parametrize("method", ["INFO", "BYE", "ACK", "INVITE", "FLY"])
+@cases("before", WAYS)
+@cases("after", WAYS)
+@cases("direction", ["onward", "back"])
+@cases("method", ["INFO", "BYE", "ACK", "INVITE", "FLY"])
 def test_loose_and_strict_routers_on_either_side(
     world: World, before: str, after: str, direction: str, method: str
 ):
@@ -211,7 +212,7 @@ def test_what_no_request_uri_may_hold_is_taken_off_the_target(world: World, cont
     assert desk.gets("MESSAGE").uri_text == uri
 
 
-@pytest.mark.parametrize("method", ["INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE", "FLY"])
+@cases("method", ["INVITE", "SUBSCRIBE", "REFER", "NOTIFY", "UPDATE", "FLY"])
 def test_each_dialog_forming_method_records_our_route(world: World, method: str):
     """§16.6, step 4: unknown methods too; a SIP URI with `lr`, that is us, and no transport."""
     alice, bob = world.phones("alice", "bob")

@@ -8,6 +8,7 @@ import pytest
 
 from sip.message.message import Request, Response
 from sip.message.uri import SipUri
+from tests.support.cases import cases
 from tests.support.world import REALM, Dialog, Phone, World, dialog_of_callee, dialog_of_caller
 
 STRANGER = "sip:x@elsewhere.org"
@@ -52,7 +53,7 @@ def ringing(world: World) -> tuple[Phone, Request, list[Phone], list[Request], P
 # Several events in one turn, §16.7, §16.10
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@cases("order", list(itertools.permutations(range(3))))
 def test_a_cancel_beside_the_last_failures_ends_the_search(world: World, order: tuple[int, ...]):
     """§16.10: in whichever order they are read, the next group is not rung."""
     caller, call, phones, invites, third = ringing(world)
@@ -67,7 +68,7 @@ def test_a_cancel_beside_the_last_failures_ends_the_search(world: World, order: 
     assert is_quiet_after(world, caller, *phones)
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@cases("order", list(itertools.permutations(range(3))))
 def test_two_2xx_and_a_cancel_in_one_turn(world: World, order: tuple[int, ...]):
     """§16.7, step 5: both 2xx go to the caller, and no failure."""
     caller, call, phones, invites, third = ringing(world)
@@ -97,7 +98,7 @@ def test_a_2xx_beside_a_6xx_is_the_answer(world: World, order: tuple[int, ...]):
     assert is_quiet_after(world, caller, *phones)
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@cases("order", list(itertools.permutations(range(3))))
 def test_an_error_of_the_network_beside_a_failure_and_a_cancel(
     world: World, order: tuple[int, ...]
 ):
@@ -214,8 +215,8 @@ def talk(caller: Phone, callee: Phone, **more) -> tuple[Dialog, Dialog]:
     return dialog_of_caller(call, caller.gets(200, call)), dialog_of_callee(invite, ok)
 
 
-@pytest.mark.parametrize("method", ["INFO", "BYE", "ACK"])
-@pytest.mark.parametrize("maddr", ["192.0.2.1", "192.0.2.1;transport=udp", REALM])
+@cases("method", ["INFO", "BYE", "ACK"])
+@cases("maddr", ["192.0.2.1", "192.0.2.1;transport=udp", REALM])
 def test_a_maddr_that_names_us_is_taken_off_a_target(world: World, method: str, maddr: str):
     """§16.4: else a request within a dialog would be sent to ourselves."""
     alice, bob = world.phones("alice", "bob")

@@ -4,6 +4,7 @@ import pytest
 
 from sip.message.message import Request, Response
 from sip.monitor.metrics import RESPONSES_UNACKNOWLEDGED, RESPONSES_UNMATCHED
+from tests.support.cases import cases
 from tests.support.world import SERVER, Phone, World, dialog_of_caller
 
 
@@ -82,8 +83,8 @@ def test_a_100_adds_the_delay_to_the_timestamp(world: World, method: str, told: 
 # The transaction of a response
 
 
-@pytest.mark.parametrize("status", [180, 200, 486])
-@pytest.mark.parametrize(
+@cases("status", [180, 200, 486])
+@cases(
     "change",
     ["a foreign Via on top", "another sent-by", "another branch", "another method", "ours alone"],
 )

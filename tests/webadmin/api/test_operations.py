@@ -2,10 +2,9 @@
 
 import json
 
-import pytest
-
 from sip.store.database import DatabaseError
 from tests.support.api_client import PREFIX, problem
+from tests.support.cases import cases
 from webadmin.sign_in_limits import MAX_TRIES
 
 
@@ -35,7 +34,7 @@ def test_a_viewer_reads_and_changes_nothing(viewer, context):
     assert len(context.users) == 0
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "field"),
     [
         ("/users?limit=0", "limit"),
@@ -55,7 +54,7 @@ def test_a_wrong_parameter_is_422_and_named(api, path, field):
     assert [each["field"] for each in details["errors"]] == [field]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "status", "field"),
     [
         (b"", 400, None),

@@ -6,6 +6,7 @@ import zlib
 import pytest
 
 from sip.store.bans import Ban
+from tests.support.cases import cases
 from webadmin.http import static_files
 from webadmin.http.compression import MIN_BYTES, accepts_gzip, compressed
 
@@ -13,7 +14,7 @@ STYLES = "/static/admin.css"
 GZIP = {"Accept-Encoding": "gzip, deflate, br"}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("header", "accepted"),
     [
         ("gzip", True),
