@@ -18,6 +18,7 @@ from sip.store.csv_file import FORMULA
 from sip.store.history import DAY, CallFilter, PastCall, Summary
 from sip.store.history_search import RESULTS
 from webadmin.context import AppContext
+from webadmin.language import N_, _, ngettext
 from webadmin.pager import by_cursor, cursor
 from webadmin.routes import route
 from webadmin.templates import as_sentence, link, moment
@@ -33,7 +34,7 @@ _PILLS = {
     CallResult.FAILED: "bad",
 }
 # Days of the periods on offer, with today.
-_PERIODS = (("Today", 1), ("7 days", 7), ("30 days", 30))
+_PERIODS = ((N_("Today"), 1), (N_("7 days"), 7), (N_("30 days"), 30))
 # Pixels of the chart; it is stretched to the width of the page.
 _CHART_WIDTH, _CHART_HEIGHT = 1000, 100
 
@@ -122,7 +123,8 @@ class HistoryPage:
             found=found,
             summary=summary,
             columns=_columns(summary),
-            step=_step_in_words(summary.step),
+            chart_title=_chart_title(summary.step),
+            chart_label=_chart_label(summary.step),
             realm=context.users.realm,
             results=RESULTS,
             periods=[(name, today - timedelta(days - 1), today) for name, days in _PERIODS],
@@ -131,7 +133,7 @@ class HistoryPage:
                 question.link(),
                 question.link(before=found.next) if found.next else "",
                 is_first=before is None,
-                older_text="Search older calls" if found.searched_to else "Older",
+                older_text=_("Search older calls") if found.searched_to else _("Older"),
             ),
             keep=context.config.calls_keep if context.config.calls_keep_rows else 0,
             pill=lambda call: _PILLS.get(call.result, "off"),
@@ -216,17 +218,38 @@ def _label(start: int, step: int) -> str:
     return f"{day} {time[:5]}" if step < DAY else day
 
 
-def _step_in_words(step: int) -> str:
+def _chart_title(step: int) -> str:
+    """Return the title of the chart, with tags and a place for the most calls."""
     if step < DAY:
-        return "hour"
+        return _(
+            "Calls for each hour, at most {count}: <answered>answered</answered> and"
+            " <other>all others</other>"
+        )
     days = step // DAY
-    return "day" if days == 1 else f"{days} days"
+    return ngettext(
+        "Calls for each day, at most {count}: <answered>answered</answered> and"
+        " <other>all others</other>",
+        "Calls for each {days} days, at most {count}: <answered>answered</answered> and"
+        " <other>all others</other>",
+        days,
+    ).replace("{days}", str(days))
+
+
+def _chart_label(step: int) -> str:
+    if step < DAY:
+        return _("Calls for each hour; the table after the chart has the numbers")
+    days = step // DAY
+    return ngettext(
+        "Calls for each day; the table after the chart has the numbers",
+        "Calls for each {days} days; the table after the chart has the numbers",
+        days,
+    ).format(days=days)
 
 
 def _why(call: PastCall) -> str:
     """Return a sentence that says how a call ended, and why."""
     if call.result == CallResult.ANSWERED and call.ended_by in ("caller", "callee"):
-        return f"The {call.ended_by} hung up."
+        return _("The caller hung up.") if call.ended_by == "caller" else _("The callee hung up.")
     return as_sentence(call.cause or REASONS.get(call.status, "unknown"))
 
 
