@@ -38,6 +38,7 @@ RAISED, ERRORS, PHRASES = "raised", "errors", "phrases"
 COMPOSING = {
     "sip/addresses.py": ERRORS,
     "sip/core/explain.py": PHRASES,
+    "sip/core/proxy/call_plan.py": ERRORS,
     "sip/health_probes.py": ERRORS,
     "sip/monitor/health.py": PHRASES,
     "sip/monitor/trace_forwarding.py": PHRASES,
@@ -80,25 +81,24 @@ TELLING = frozenset(
 )
 # Texts in those modules that no page shows.
 SQL = re.compile(
-    r"\b[A-Z]{4,} | = |json_array|, (ha1|forward|display|realm|re)_|COLLATE|, [a-z_]+,|\bAND "
+    r"\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|ORDER|INDEXED|AND|COLLATE) | = |json_array"
+    r"|, (ha1|forward|display|realm|re)_|, [a-z_]+,"
 )
-NOT_SHOWN = (
-    *(
-        "SIP;cause=",
-        "there more it",
-        "kept setting ignored",
-        "unhandled error",
-        "<",
-        "?",
-        "[",
-        "id >",
-    ),
-    *("Content-Length", "User-Agent", "Max-Forwards:", "CSeq", "To:", "From:", "Via:"),
-    *("Call-ID:", "{unchanged}"),
-    *("secret {name}", "a command", "You are {name}", "SIP over {each}"),
+NOT_SHOWN = tuple(
+    "<|?|[|id >|{unchanged}|SIP;cause=|OPTIONS sip:|Via:|From:|To:|CSeq|Call-ID:|Max-Forwards:"
+    "|User-Agent|Content-Length|BEGIN |PRAGMA |there more it|kept setting ignored|unhandled error"
+    "|secret {name}|a command|You are {name}|SIP over {each}|{address} in {trip}|{seconds} s"
+    "|{seconds} ms|Do Not Disturb|{name}'s phone".split("|")
 )
 # Texts that are composed of several others, each of which has a blank at its start.
-MORE = ("{username} is a new user without password and ha1", "{username} is {holder}")
+MORE = (
+    "Forwarded by {name}: {why}.",
+    "{new} new, {changed} changed",
+    "{new} new, {changed} changed, {count} password generated",
+    "{new} new, {changed} changed, {count} passwords generated",
+    "{username} is a new user without password and ha1",
+    "{username} is {holder}",
+)
 
 HEADER = """\
 # Messages of the pages of sipserver.

@@ -16,7 +16,7 @@
 <tbody>
 % for each in sessions:
 % is_own = each.id == session.id
-% browser = browser_of(each.user_agent)
+% browser = shown_browser(each.user_agent)
 <tr>
 <td data-label="{{_('Browser')}}"><span title="{{each.user_agent}}">{{browser}}</span></td>
 <td data-label="{{_('Signed in')}}" class="whole"><time datetime="{{moment(each.created_at)}}" title="{{moment(each.created_at)}}">{{ago(each.created_at, now)}}</time></td>

@@ -20,7 +20,7 @@
 <tbody>
 % for entry in entries:
 <tr>
-<td data-label="{{_('When')}}" class="whole"><time datetime="{{moment(entry.at)}}" title="{{ago(entry.at, now)}}">{{date_time(entry.at)}}</time></td>
+<td data-label="{{_('When')}}" class="whole"><time datetime="{{moment(entry.at)}}" data-show="both" title="{{ago(entry.at, now)}}">{{date_time(entry.at)}}</time></td>
 <td data-label="{{_('Who')}}" class="whole">{{entry.who or _('not signed in')}}</td>
 <td data-label="{{_('Action')}}" class="whole"><span class="{{'' if entry.who else 'pill bad'}}">{{translated(entry.text)}}</span></td>
 <td data-label="{{_('Details')}}">{{entry.about}}</td>

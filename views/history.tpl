@@ -78,7 +78,7 @@
 % end
 % end
 </svg>
-<div class="ends small dim muted"><span>{{columns[0].label}}</span><span>{{columns[-1].label}}</span></div>
+<div class="ends small dim muted"><span>{{columns[0].shown}}</span><span>{{columns[-1].shown}}</span></div>
 <details class="small">
 <summary>{{_('The chart as a table')}}</summary>
 <table>
@@ -123,7 +123,7 @@
 % end
 </div></div></td>
 % end
-<td data-label="{{_('Started')}}" class="num whole"><time datetime="{{moment(call.started_at)}}" title="{{ago(call.started_at, now)}}">{{date_time(call.started_at)}}</time></td>
+<td data-label="{{_('Started')}}" class="num whole"><time datetime="{{moment(call.started_at)}}" data-show="both" title="{{ago(call.started_at, now)}}">{{date_time(call.started_at)}}</time></td>
 <td data-label="{{_('Rang')}}" class="num r">{{counter(round(call.rang_seconds)) if call.rang_seconds else '–'}}</td>
 <td data-label="{{_('Talked')}}" class="num r">{{counter(round(call.talked_seconds)) if call.talked_seconds else '–'}}</td>
 <td data-label="{{_('Result')}}"><span class="pill {{pill(call)}}">{{translated(call.result).capitalize()}}</span></td>

@@ -22,6 +22,7 @@
 <script src="{{static('vendor/htmx/htmx.min.js')}}" defer></script>
 <script src="{{static('admin.js')}}" defer></script>
 <script src="{{static('frame.js')}}" defer></script>
+<script src="{{static('times.js')}}" defer></script>
 </head>
 <body data-texts="{{script_texts()}}">
 <a class="skip" href="#content">{{_('Skip to the content')}}</a>

@@ -12,7 +12,7 @@
 % if head.outcome:
 <span class="pill {{head.pill}}">{{head.outcome}}</span>
 % end
-<span class="dim small num">{{'' if outline.method == 'INVITE' else outline.method + ' · '}}<time datetime="{{moment(ladder.start)}}"{{' data-only-time' if is_today else ''}}>{{began}}</time> <span data-utc>UTC</span>{{''.join(' · ' + time for time in head.times)}} · {{ngettext('{count} message', '{count} messages', len(trace.messages)).format(count=thousands(len(trace.messages)))}}{{' · ' + _('following') if is_live else ''}}</span>
+<span class="dim small num">{{'' if outline.method == 'INVITE' else outline.method + ' · '}}<time datetime="{{moment(ladder.start)}}" data-show="{{'time' if is_today else 'both'}}">{{began}}</time> <span data-utc>UTC</span>{{''.join(' · ' + time for time in head.times)}} · {{ngettext('{count} message', '{count} messages', len(trace.messages)).format(count=thousands(len(trace.messages)))}}{{' · ' + _('following') if is_live else ''}}</span>
 <span class="sp"></span>
 <div class="row">
 <a class="btn" role="button" href="{{pcap_file}}" download>{{_('.pcap')}}</a>

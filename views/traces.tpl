@@ -11,7 +11,7 @@
 % if pinned and not can_change:
 <p>{{rich(_('Messages of <strong>{name}</strong> are kept longer.'), name=pinned)}}</p>
 % elif pinned:
-<form class="row" method="post" action="/traces/pin"><p>{{rich(_('Messages of <strong>{name}</strong> are kept longer.'), name=pinned)}}</p><input type="hidden" name="username" value=""><input type="hidden" name="back" value="/traces"><button class="s">End this</button></form>
+<form class="row" method="post" action="/traces/pin"><p>{{rich(_('Messages of <strong>{name}</strong> are kept longer.'), name=pinned)}}</p><input type="hidden" name="username" value=""><input type="hidden" name="back" value="/traces"><button class="s">{{_('End this')}}</button></form>
 % end
 % if not memory:
 <p class="empty">{{rich(_('No messages are kept, because <code>-trace.memory</code> is 0.'))}}</p>

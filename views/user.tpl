@@ -125,7 +125,7 @@
 <header><h2>{{_('This account')}}</h2></header>
 <dl class="kv body">
 <dt>{{_('Realm')}}</dt><dd>{{user.realm}}</dd>
-<dt>{{_('Added')}}</dt><dd><time datetime="{{moment(user.created_at)}}" data-only-date>{{date_time(user.created_at).partition(' ')[0]}}</time></dd>
+<dt>{{_('Added')}}</dt><dd><time datetime="{{moment(user.created_at)}}" data-show="date">{{date_time(user.created_at).partition(' ')[0]}}</time></dd>
 <dt>{{_('Last seen')}}</dt><dd>{{ago(user.last_seen, now)}}</dd>
 <dt>{{_('Messages')}}</dt><dd>{{_('kept longer') if is_pinned else _('kept like all others')}}</dd>\\
 % if can_change:

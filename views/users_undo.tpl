@@ -12,10 +12,10 @@
 % for step in steps:
 <tr>
 <td data-label="{{_('Change')}}">{{step_text(step)}}</td>
-<td data-label="{{_('Users')}}">{{step.about}}</td>
+<td data-label="{{_('Users')}}">{{translated(step.about)}}</td>
 <td data-label="{{_('By')}}">{{step.changed_by}}</td>
 <td data-label="{{_('When')}}" class="whole"><time datetime="{{moment(step.at)}}" title="{{moment(step.at)}}">{{ago(step.at, now)}}</time></td>
-<td data-label="{{_('Action')}}"><form class="inline" method="post" action="/users/undo/{{step.id}}{{list_query}}"><button class="s" aria-label="Undo: {{step_text(step)}}">{{_('Undo')}}</button></form></td>
+<td data-label="{{_('Action')}}"><form class="inline" method="post" action="/users/undo/{{step.id}}{{list_query}}"><button class="s" aria-label="{{_('Undo')}}: {{step_text(step)}}">{{_('Undo')}}</button></form></td>
 </tr>
 % end
 </tbody>

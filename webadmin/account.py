@@ -12,7 +12,7 @@ from webadmin.navigation import THEMES
 from webadmin.password_notes import weakness_note
 from webadmin.routes import Needs, Result, route
 from webadmin.sign_in_limits import SignInLimiter, TooManyAttempts, reject_for_now
-from webadmin.templates import as_sentence, browser_of
+from webadmin.templates import as_sentence, browser_of, shown_browser
 
 PAGE = "/account"
 
@@ -91,7 +91,9 @@ class AccountPage:
                 browser = browser_of(session.user_agent)
                 context.sessions.close(number)
                 context.record(Act.SESSION_ENDED, f"{browser}, from {session.address}")
-                return context.flash(PAGE, _("{name} is signed out.").format(name=browser))
+                return context.flash(
+                    PAGE, _("{name} is signed out.").format(name=shown_browser(session.user_agent))
+                )
         raise HTTPError(404, "This session has already ended.")
 
     def end_other_sessions(self) -> Result:

@@ -28,7 +28,7 @@ _KNOWN: Final = frozenset(("holder",))
 _MAX_DEPTH: Final = 3
 # Sentences of a text that are looked up one by one.
 _MAX_SENTENCES: Final = 8
-_BETWEEN_SENTENCES: Final = re.compile(r"(?<=[.?!]) ")
+_BETWEEN_SENTENCES: Final = re.compile(r"(?<=[.?!]) (?=[A-Z])")
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
@@ -108,10 +108,10 @@ class ComposedTexts:
         if not text.endswith("."):
             return None
         clause = text[:-1]
-        if (found := self._clause(clause, depth)) is not None:
-            return Translated(f"{found.text}.", found.begins_with_value)
-        found = self._clause(clause[:1].lower() + clause[1:], depth)
-        return found and Translated(f"{found.text[:1].upper()}{found.text[1:]}.", True)
+        if text[:1].isupper() and (found := self._clause(text[0].lower() + clause[1:], depth)):
+            return Translated(f"{found.text[:1].upper()}{found.text[1:]}.", True)
+        found = self._clause(clause, depth)
+        return found and Translated(f"{found.text}.", found.begins_with_value)
 
     def _clause(self, text: str, depth: int) -> Translated | None:
         if (fixed := self._fixed.get(text)) is not None:
@@ -119,7 +119,10 @@ class ComposedTexts:
         if depth == _MAX_DEPTH:
             return None
         for template in self._templates:
-            if not text.startswith(template.parts[0]) or not text.endswith(template.parts[-1]):
+            last = template.parts[-1]
+            if not text.startswith(template.parts[0]) or not text.endswith(last):
+                continue
+            if not last and text.endswith("."):  # the full stop is not a part of the value
                 continue
             values = template.values(text)
             if values is not None and self._translate_values(values, depth):
@@ -129,6 +132,8 @@ class ComposedTexts:
 
     def _translate_values(self, values: dict[str, str], depth: int) -> bool:
         """Translate the values that are texts; return False if one of them has to be known."""
+        if any(_BETWEEN_SENTENCES.search(text) for text in values.values()):
+            return False  # it has taken in a sentence that follows
         for name in _TEXTS.intersection(values):
             inner = self._sentence(values[name], depth + 1)
             if inner is None and name in _KNOWN:

@@ -21,7 +21,7 @@ from webadmin.context import AppContext
 from webadmin.language import N_, _, ngettext
 from webadmin.pager import by_cursor, cursor
 from webadmin.routes import route
-from webadmin.templates import as_sentence, link, moment
+from webadmin.templates import as_sentence, link, moment, time_element
 
 _PATH = "/history"
 _MAX_TEXT = 300  # characters of a user or number in the query
@@ -93,6 +93,7 @@ class _Column(NamedTuple):
     other_y: float
     other_height: float
     label: str
+    shown: str
     calls: int
     answered: int
 
@@ -205,6 +206,7 @@ def _columns(summary: Summary) -> list[_Column]:
                 round(_CHART_HEIGHT - answered - others, 2),
                 round(others, 2),
                 _label(bar.start, summary.step),
+                _shown(bar.start, summary.step),
                 bar.calls,
                 bar.answered,
             )
@@ -216,6 +218,11 @@ def _label(start: int, step: int) -> str:
     """Return the hour or day at which a bar begins."""
     day, _, time = moment(start).partition("T")
     return f"{day} {time[:5]}" if step < DAY else day
+
+
+def _shown(start: int, step: int) -> str:
+    """Return a label that scripts show in the zone of the browser; a day is one of UTC."""
+    return time_element(start) if step < DAY else _label(start, step)
 
 
 def _chart_title(step: int) -> str:

@@ -15,7 +15,7 @@ _TAGS: Final = {
     "strong": ("<strong>", "</strong>"),
     "code": ("<code>", "</code>"),
     "mono": ('<span class="mono">', "</span>"),
-    "br": ("<br>", ""),
+    "utc": ("<span data-utc>", "</span>"),  # not shown where a script shows local times
 }
 _TAG: Final = re.compile(r"&lt;(/?)([a-z]+)&gt;")
 

@@ -178,16 +178,26 @@ _SYSTEMS = (
 _LONGEST_BROWSER = 60  # characters
 
 
-def browser_of(user_agent: str) -> str:
-    """Return a short name for a User-Agent: `Firefox 128 on Linux`."""
+def _browser(user_agent: str) -> tuple[str, str]:
+    """Return the names of a browser and of its system, each "" if it is not known."""
     for token, name in _BROWSERS:
         if version := re.search(rf"\b{token}/(\d{{1,4}})", user_agent):
-            browser = f"{name} {version[1]}"
             system = next((name for word, name in _SYSTEMS if word in user_agent), "")
-            if not system:
-                return browser
-            return _("{browser} on {system}").format(browser=browser, system=system)
-    return user_agent[:_LONGEST_BROWSER] or _("unknown browser")
+            return f"{name} {version[1]}", system
+    return user_agent[:_LONGEST_BROWSER], ""
+
+
+def browser_of(user_agent: str) -> str:
+    """Return a short name for a User-Agent, for the audit: `Firefox 128 on Linux`."""
+    return " on ".join(filter(None, _browser(user_agent))) or "unknown browser"
+
+
+def shown_browser(user_agent: str) -> str:
+    """Return a short name for a User-Agent in the language of the request."""
+    browser, system = _browser(user_agent)
+    if browser and system:
+        return _("{browser} on {system}").format(browser=browser, system=system)
+    return browser or _("unknown browser")
 
 
 def some_of(names: Sequence[str], count: int) -> str:
@@ -200,7 +210,13 @@ def some_of(names: Sequence[str], count: int) -> str:
 
 def time_element(at: float) -> Html:
     """Return a time as a <time> element, which scripts show in the zone of the browser."""
-    return Html(f'<time datetime="{moment(at)}">{date_time(at)}</time>')
+    return Html(f'<time datetime="{moment(at)}" data-show="both">{date_time(at)}</time>')
+
+
+def clock_time(at: float) -> Html:
+    """Return the hour and minute of a time as a <time> element."""
+    text = moment(at)
+    return Html(f'<time datetime="{text}" data-show="time">{text[11:16]}</time>')
 
 
 def time_ago(at: float, now: float) -> Html:
@@ -246,9 +262,9 @@ _STATE_NAMES = {"online": N_("online"), "offline": N_("offline"), "disabled": N_
 _FUNCTIONS = {
     function.__name__: function
     for function in (
-        *(static, ago, elapsed, span, moment, date_time, browser_of, as_sentence),
+        *(static, ago, elapsed, span, moment, date_time, shown_browser, as_sentence),
         *(counter, ladder_link, thousands, decimal, rich, script_texts),
-        *(some_of, time_ago, time_element, refusal_line),
+        *(some_of, time_ago, time_element, clock_time, refusal_line),
         *(_, ngettext, pgettext, translated, current_code),
     )
 }

@@ -1,13 +1,13 @@
 """The four tiles of the overview: a number, a sentence, and the line of a day."""
 
-from time import gmtime, strftime
 from typing import NamedTuple
 
 from sip.monitor.day_lines import SLOTS, Line, points
 from webadmin.context import AppContext
 from webadmin.language import _, ngettext, translated
 from webadmin.numbers import thousands
-from webadmin.templates import span
+from webadmin.rich_text import rich
+from webadmin.templates import clock_time, span
 
 
 class Tile(NamedTuple):
@@ -71,9 +71,11 @@ def _calls(context: AppContext) -> Tile:
     ringing = lines.ringing()
     text = _("no call today")
     if lines.most_calls:
-        at = strftime("%H:%M", gmtime(lines.most_calls_at))
-        text = _("most today: {count} at {time} UTC")
-        text = text.format(count=thousands(lines.most_calls), time=at)
+        text = rich(
+            _("most today: {count} at {time} <utc>UTC</utc>"),
+            count=thousands(lines.most_calls),
+            time=clock_time(lines.most_calls_at),
+        )
     small = _("{count} ringing").format(count=thousands(ringing))
     tile = Tile("calls", _("Calls now"), "/calls", thousands(count), small, text)
     return _with_line(tile, lines.calls, now)

@@ -129,7 +129,7 @@ def test_pages_follow_each_other_from_the_newest_on(browser, record):
     seen, path = [], "/history?result=answered"
     while path:
         page = browser.get(path)
-        seen += re.findall(r'<time datetime="([^"]+)"', page.text)
+        seen += re.findall(r'<time datetime="([^"]+)" data-show="both" title', page.text)
         found = re.search(r'href="([^"]+)" rel="next"', page.text)
         path = found[1].replace("&amp;", "&") if found else ""
     assert len(seen) == 120
