@@ -66,6 +66,8 @@ COMPOSING = {
     "sip/store/tokens.py": ERRORS,
     "sip/store/undo.py": ERRORS,
     "sip/store/users.py": ERRORS,
+    "sip/transport/dns/exchange.py": ERRORS,
+    "sip/transport/dns/resolver.py": ERRORS,
 }
 TELLING = frozenset(
     (
@@ -92,6 +94,7 @@ NOT_SHOWN = tuple(
 )
 # Texts that are composed of several others, each of which has a blank at its start.
 MORE = (
+    *("Clock", "Database", "NAT"),
     "Forwarded by {name}: {why}.",
     "{new} new, {changed} changed",
     "{new} new, {changed} changed, {count} password generated",

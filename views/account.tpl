@@ -20,7 +20,7 @@
 <tr>
 <td data-label="{{_('Browser')}}"><span title="{{each.user_agent}}">{{browser}}</span></td>
 <td data-label="{{_('Signed in')}}" class="whole"><time datetime="{{moment(each.created_at)}}" title="{{moment(each.created_at)}}">{{ago(each.created_at, now)}}</time></td>
-<td data-label="{{_('From')}}" class="whole"><span class="mono">{{each.address}}</span></td>
+<td data-label="{{_('From')}}" data-column="from" class="whole"><span class="mono">{{each.address}}</span></td>
 <td data-label="{{_('Last seen')}}"><span><time datetime="{{moment(each.seen_at)}}" title="{{moment(each.seen_at)}}">{{_('now') if is_own else ago(each.seen_at, now)}}</time>\\
 % if each.seen_from != each.address:
 {{rich(_(', from <mono>{address}</mono>'), address=each.seen_from)}}\\

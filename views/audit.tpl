@@ -24,7 +24,7 @@
 <td data-label="{{_('Who')}}" class="whole">{{entry.who or _('not signed in')}}</td>
 <td data-label="{{_('Action')}}" class="whole"><span class="{{'' if entry.who else 'pill bad'}}">{{translated(entry.text)}}</span></td>
 <td data-label="{{_('Details')}}">{{entry.about}}</td>
-<td data-label="{{_('From')}}" class="whole">\\
+<td data-label="{{_('From')}}" data-column="from" class="whole">\\
 % if entry.address:
 <span class="mono">{{entry.address}}</span>\\
 % end

@@ -5,7 +5,7 @@
 <tbody>
 % for login in rows:
 <tr>
-<td data-label="{{_('User')}}">{{login.username}}</td>
+<td data-label="{{_('User')}}" data-column="user">{{login.username}}</td>
 <td data-label="{{_('Address')}}"><span class="mono">{{login.address}}</span></td>
 <td data-label="{{_('Wrong passwords')}}">{{login.tries}}</td>
 <td data-label="{{_('Ends in')}}">{{span(login.until - now)}}</td>

@@ -16,7 +16,7 @@
 <tbody>
 % for row in rows + failed:
 <tr id="call-{{row.id}}">
-<td data-label="{{_('From')}}">\\
+<td data-label="{{_('From')}}" data-column="from">\\
 % include('call_person.tpl', person=row.caller)
 </td>
 <td data-label="{{_('To')}}">\\

@@ -105,9 +105,9 @@
 <tbody>
 % for call in found.calls:
 <tr>
-% for label, side in ((_('From'), call.caller), (_('To'), call.callee)):
+% for column, label, side in (('from', _('From'), call.caller), ('to', _('To'), call.callee)):
 % number = side.number(realm)
-<td data-label="{{label}}"><div class="who"><div>\\
+<td data-label="{{label}}" data-column="{{column}}"><div class="who"><div>\\
 % if side.name:
 <b>{{side.name}}</b>\\
 % end
@@ -127,7 +127,7 @@
 <td data-label="{{_('Rang')}}" class="num r">{{counter(round(call.rang_seconds)) if call.rang_seconds else '–'}}</td>
 <td data-label="{{_('Talked')}}" class="num r">{{counter(round(call.talked_seconds)) if call.talked_seconds else '–'}}</td>
 <td data-label="{{_('Result')}}"><span class="pill {{pill(call)}}">{{translated(call.result).capitalize()}}</span></td>
-<td data-label="{{_('How it ended')}}">{{why(call)}}\\
+<td data-label="{{_('How it ended')}}" data-column="ended">{{why(call)}}\\
 % if call.status and call.status != 200:
  <span class="dim muted num">{{call.status}}</span>\\
 % end

@@ -9,14 +9,14 @@
 <br><span class="muted" title="{{_('first at {time}').format(time=moment(each.first_at))}}">{{_('{count} times').format(count=thousands(each.count))}}</span>\\
 % end
 </span></td>
-<td data-label="{{_('User')}}" class="{{'whole' if len(each.user) < 20 else ''}}">{{each.user or _('unknown')}}</td>
+<td data-label="{{_('User')}}" data-column="user" class="{{'whole' if len(each.user) < 20 else ''}}">{{each.user or _('unknown')}}</td>
 <td data-label="{{_('Request')}}"><span class="{{'whole' if each.method == 'REGISTER' else ''}}">{{_('registration') if each.method == 'REGISTER' else _('call to {name}').format(name=each.to)}} <span class="muted">{{each.status}}</span></span></td>
 <td data-label="{{_('Reason')}}"><span>{{as_sentence(each.cause)}}\\
 % if each.cure:
  <span class="muted">{{translated(each.cure)}}</span>\\
 % end
 </span></td>
-<td data-label="{{_('From')}}"><span><span class="mono whole">{{each.address}}</span>\\
+<td data-label="{{_('From')}}" data-column="from"><span><span class="mono whole">{{each.address}}</span>\\
 % if each.device:
 <br><span class="muted">{{each.device}}</span>\\
 % end

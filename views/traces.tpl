@@ -26,7 +26,7 @@
 % outline = row['outline']
 <tr>
 <td data-label="{{_('Request')}}" class="whole">{{outline.method}}</td>
-<td data-label="{{_('From')}}">{{outline.from_ or _('unknown')}}</td>
+<td data-label="{{_('From')}}" data-column="from">{{outline.from_ or _('unknown')}}</td>
 <td data-label="{{_('To')}}">{{outline.to or _('unknown')}}</td>
 <td data-label="{{_('Began')}}" class="whole num"><time datetime="{{moment(row['at'])}}" title="{{moment(row['at'])}}">{{ago(row['at'], now)}}</time></td>
 <td data-label="{{_('Messages')}}" class="whole num">{{row['number']}}</td>

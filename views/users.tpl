@@ -120,12 +120,12 @@
 % end
 <input type="checkbox" name="id" value="{{user.id}}" aria-label="{{_('Choose {name}').format(name=user.username)}}"{{' checked' if user.id in chosen else ''}}></td>
 % end
-<td data-label="{{_('User name')}}"><div class="who"><span class="av" data-av="{{initials(user.display_name or user.username)}}"></span><a href="/users/{{user.id}}{{list_query}}">{{user.username}}</a></div></td>
+<td data-label="{{_('User name')}}" data-column="username"><div class="who"><span class="av" data-av="{{initials(user.display_name or user.username)}}"></span><a href="/users/{{user.id}}{{list_query}}">{{user.username}}</a></div></td>
 % if 'display_name' in shown:
-<td data-label="{{_('Display name')}}" class="dim">{{user.display_name}}</td>
+<td data-label="{{_('Display name')}}" data-column="display_name" class="dim">{{user.display_name}}</td>
 % end
 % if 'state' in shown:
-<td data-label="{{_('State')}}">\\
+<td data-label="{{_('State')}}" data-column="state">\\
 % include('state.tpl', user=user)
 % if user.username in blocked:
  <span class="pill bad">{{_('login blocked')}}</span>\\
@@ -135,7 +135,7 @@
 </td>
 % end
 % if 'device' in shown:
-<td data-label="{{_('Device')}}" class="hide-m">\\
+<td data-label="{{_('Device')}}" data-column="device" class="hide-m">\\
 % if phone:
 {{phone.user_agent or _('unknown')}}\\
 % if len(user.contacts) > 1:
@@ -148,10 +148,10 @@
 <td data-label="{{_('Address')}}" class="hide-m mono dim{{' whole' if phone and len(phone.address) < 22 else ''}}">{{phone.address if phone else ''}}</td>
 % end
 % if 'realm' in shown:
-<td data-label="{{_('Realm')}}" class="small dim{{' whole' if len(user.realm) < 25 else ''}}">{{user.realm}}</td>
+<td data-label="{{_('Realm')}}" data-column="realm" class="small dim{{' whole' if len(user.realm) < 25 else ''}}">{{user.realm}}</td>
 % end
 % if 'last_seen' in shown:
-<td data-label="{{_('Last seen')}}" class="small dim whole">\\
+<td data-label="{{_('Last seen')}}" data-column="last_seen" class="small dim whole">\\
 % if user.last_seen:
 <time datetime="{{moment(user.last_seen)}}" title="{{moment(user.last_seen)}}">{{ago(user.last_seen, now)}}</time>\\
 % else:
@@ -160,7 +160,7 @@
 </td>
 % end
 % if 'ha1' in shown:
-<td data-label="HA1" class="small r whole"><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="{{_('Show the HA1s of {name}').format(name=user.username)}}">{{_('•••• show')}}</a></td>
+<td data-label="HA1" data-column="ha1" class="small r whole"><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="{{_('Show the HA1s of {name}').format(name=user.username)}}">{{_('•••• show')}}</a></td>
 % end
 </tr>
 % end

@@ -28,6 +28,8 @@ _KNOWN: Final = frozenset(("holder",))
 _MAX_DEPTH: Final = 3
 # Sentences of a text that are looked up one by one.
 _MAX_SENTENCES: Final = 8
+_WITH_THOUSANDS: Final = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w,])")
+_WITH_UNIT: Final = re.compile(r"(?<![\w.,])\d+\.\d+(?= (?:[kMG]?B|m?s)\b)")
 _BETWEEN_SENTENCES: Final = re.compile(r"(?<=[.?!]) (?=[A-Z])")
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
@@ -64,9 +66,15 @@ class _Template(NamedTuple):
 
 
 class ComposedTexts:
-    """All templates of a language, as pairs of template and translation."""
+    """All templates of a language, as pairs of template and translation.
 
-    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+    `thousands` and `point` are its separators of numbers.
+    """
+
+    def __init__(
+        self, pairs: Iterable[tuple[str, str]], thousands: str = ",", point: str = "."
+    ) -> None:
+        self._thousands, self._point = thousands, point
         self._fixed: dict[str, str] = {}
         templates = []
         for template, translation in pairs:
@@ -135,11 +143,25 @@ class ComposedTexts:
         if any(_BETWEEN_SENTENCES.search(text) for text in values.values()):
             return False  # it has taken in a sentence that follows
         for name in _TEXTS.intersection(values):
-            inner = self._sentence(values[name], depth + 1)
+            inner = self._value(values[name], depth + 1)
             if inner is None and name in _KNOWN:
                 return False
-            values[name] = inner.text if inner else values[name]
+            values[name] = values[name] if inner is None else inner
+        for name, value in values.items():
+            values[name] = self._numbers(value)
         return True
+
+    def _numbers(self, text: str) -> str:
+        """Write the numbers in a value as the language does: 20,000 and 4.2 MB."""
+        text = _WITH_THOUSANDS.sub(lambda found: found[0].replace(",", self._thousands), text)
+        return _WITH_UNIT.sub(lambda found: found[0].replace(".", self._point), text)
+
+    def _value(self, text: str, depth: int) -> str | None:
+        """Translate a value that is a text; its full stop may be that of the whole sentence."""
+        if (found := self._sentence(text, depth)) is not None:
+            return found.text
+        found = self._sentence(f"{text}.", depth)
+        return found and found.text.removesuffix(".")
 
 
 def _weight(template: _Template) -> tuple[bool, int]:

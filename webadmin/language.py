@@ -25,6 +25,9 @@ _RANGE: Final = re.compile(
     r"[ \t]*([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)"
     r"(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?[ \t]*"
 )
+# The separators of numbers as messages with their contexts, see numbers.py.
+THOUSANDS: Final = ("thousands", ",")
+POINT: Final = ("decimal point", ".")
 # Composed texts whose translations are kept, for each language.
 _KEPT: Final = 1000
 
@@ -35,11 +38,13 @@ class Language:
     def __init__(self, code: str, entries: list[Entry]) -> None:
         self.code = code
         self.messages = translations_of(entries) if entries else gettext.NullTranslations()
-        texts = ComposedTexts(
+        pairs = [
             (entry.message, entry.translations[0])
             for entry in entries
             if entry.context == COMPOSED and entry.translations[0]
-        )
+        ]
+        separators = (self.messages.pgettext(*each) for each in (THOUSANDS, POINT))
+        texts = ComposedTexts(pairs, *separators)
         self.composed: Callable[[str], Translated] = lru_cache(_KEPT)(texts.translated)
 
 
