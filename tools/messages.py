@@ -13,6 +13,7 @@ import io
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from sip.store.audit import KINDS, Act  # noqa: E402
 from sip.store.history_search import RESULTS  # noqa: E402
 from webadmin.catalogue import COMPOSED, DOMAIN, LOCALE  # noqa: E402
 
+STATUSES = (Status.OK, Status.WARNING, Status.FAILING)
 FUNCTIONS = ("_", "N_", "ngettext", "pgettext")
 # The modules whose texts the pages show, and which of their texts those are: all that are raised
 # as errors or handed to TELLING; these, and all that are returned or assigned; or all with a blank.
@@ -69,17 +71,19 @@ COMPOSING = {
     "sip/transport/dns/exchange.py": ERRORS,
     "sip/transport/dns/resolver.py": ERRORS,
 }
-TELLING = frozenset(
-    (
+TELLING = (
+    *(
         "BadSetting",
         "Check",
+        "Error",
+        "Exists",
         "Outcome",
         "Refusal",
         "RoundTrip",
         "refuse",
         "warn",
-        "sentence_of_taken",
-    )
+    ),
+    "sentence_of_taken",
 )
 # Texts in those modules that no page shows.
 SQL = re.compile(
@@ -87,7 +91,7 @@ SQL = re.compile(
     r"|, (ha1|forward|display|realm|re)_|, [a-z_]+,"
 )
 NOT_SHOWN = tuple(
-    "<|?|[|id >|{unchanged}|SIP;cause=|OPTIONS sip:|Via:|From:|To:|CSeq|Call-ID:|Max-Forwards:"
+    "<|?|= ?|[|id >|{unchanged}|SIP;cause=|OPTIONS sip:|Via:|From:|To:|CSeq|Call-ID:|Max-Forwards:"
     "|User-Agent|Content-Length|BEGIN |PRAGMA |there more it|kept setting ignored|unhandled error"
     "|secret {name}|a command|You are {name}|SIP over {each}|{address} in {trip}|{seconds} s"
     "|{seconds} ms|Do Not Disturb|{name}'s phone".split("|")
@@ -120,27 +124,30 @@ class Message(NamedTuple):
 def messages() -> Iterator[Message]:
     """Yield all messages of the sources."""
     for path in sorted((ROOT / "webadmin").rglob("*.py")):
-        yield from _calls(ast.parse(path.read_text()), str(path.relative_to(ROOT)))
+        yield from _calls(_nodes(path), str(path.relative_to(ROOT)))
     for path in sorted((ROOT / "views").glob("*.tpl")):
         code = SimpleTemplate(path.read_text(), name=path.name).code
-        yield from _calls(ast.parse(code), str(path.relative_to(ROOT)))
+        yield from _calls(list(ast.walk(ast.parse(code))), str(path.relative_to(ROOT)))
     yield from (Message(COMPOSED, text, "", place) for text, place in _composed() if text)
 
 
-def _calls(tree: ast.AST, place: str) -> Iterator[Message]:
-    """Yield the messages in calls of FUNCTIONS; raises ValueError for one that is no constant."""
-    for node in ast.walk(tree):
+@cache
+def _nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+def _calls(nodes: list[ast.AST], place: str) -> Iterator[Message]:
+    """Yield the messages in calls of FUNCTIONS; a variable in one is a message of `N_`."""
+    for node in nodes:
         name = _name(node.func) if isinstance(node, ast.Call) else ""
-        if name not in FUNCTIONS:
+        if not isinstance(node, ast.Call) or name not in FUNCTIONS:
             continue
         count = 1 if name in ("_", "N_") else 2
         texts = [each.value for each in node.args[:count] if isinstance(each, ast.Constant)]
-        if not texts and place in ("webadmin/language.py", "webadmin/templates.py"):
-            continue
-        if len(texts) != count:
-            if isinstance(node.args[0], (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
-                continue  # a message that N_ has marked
+        if any(isinstance(each, (ast.JoinedStr, ast.BinOp)) for each in node.args[:count]):
             raise ValueError(f"{place}: {ast.unparse(node)} is no constant text")
+        if len(texts) != count:
+            continue
         context = texts[0] if name == "pgettext" else None
         plural = texts[1] if name == "ngettext" else ""
         yield Message(context, texts[1] if context else texts[0], plural, place)
@@ -151,65 +158,39 @@ def _composed() -> Iterator[tuple[str, str]]:
     for kind in CAUSES.values():
         yield kind.text, "sip/core/causes.py"
         yield kind.cure, "sip/core/causes.py"
-    for setting in SETTINGS.values():
-        yield setting.meaning, "sip/config.py"
+    yield from ((each.meaning, "sip/config.py") for each in SETTINGS.values())
     yield from ((each.text, "sip/store/audit.py") for each in Act)
     yield from ((each, "sip/store/audit.py") for each in KINDS)
     yield from ((each, "sip/monitor/calls.py") for each in RESULTS)
-    yield from ((each, "sip/store/importing.py") for each in MORE)
-    for status in (Status.OK, Status.WARNING, Status.FAILING):
-        yield status, "sip/monitor/health.py"
+    yield from ((each, "sip/monitor/health.py") for each in STATUSES)
+    yield from ((each, "tools/messages.py") for each in MORE)
     pages = {str(path.relative_to(ROOT)): RAISED for path in (ROOT / "webadmin").glob("*.py")}
     del pages["webadmin/catalogue.py"]
     for path, which in {**COMPOSING, **pages}.items():
-        yield from ((text, path) for text in _texts(ast.parse((ROOT / path).read_text()), which))
+        for node in _candidates(_nodes(ROOT / path), which):
+            text = _template(node).strip()
+            if " " in text and not text.startswith(NOT_SHOWN) and not SQL.search(text):
+                yield text, path
 
 
-def _texts(tree: ast.AST, which: str) -> Iterator[str]:
+def _candidates(nodes: list[ast.AST], which: str) -> list[ast.AST]:
+    """Return the nodes of a module that may be texts which the pages show."""
+    inner = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
     if which == PHRASES:
-        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        inner = {
-            id(each)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.JoinedStr)
-            for each in node.values
-        }
-        found = [each for each in ast.walk(tree) if id(each) not in docs | inner]
-    else:
-        calls = [
-            node
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call)
-            and (_name(node.func) in TELLING or _name(node.func).endswith(("Error", "Exists")))
-        ]
-        calls += [
-            node.exc
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
-        ]
-        found = list({id(each): each for call in calls for each in call.args}.values())
-        if which == ERRORS:
-            values = [
-                node.value for node in ast.walk(tree) if isinstance(node, (ast.Return, ast.Assign))
-            ]
-            found += [
-                each
-                for value in values
-                for each in ast.walk(value or ast.Pass())
-                if isinstance(each, (ast.Constant, ast.JoinedStr))
-            ]
-            inner = {
-                id(part)
-                for node in ast.walk(tree)
-                if isinstance(node, ast.JoinedStr)
-                for part in ast.walk(node)
-                if part is not node
-            }
-            found = list({id(each): each for each in found if id(each) not in inner}.values())
-    for each in found:
-        text = _template(each)
-        if " " in text.strip() and not text.startswith(NOT_SHOWN) and not SQL.search(text):
-            yield text.strip()
+        docs = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        return [each for each in nodes if id(each) not in docs | inner]
+    calls = [
+        node for node in nodes if isinstance(node, ast.Call) and _name(node.func).endswith(TELLING)
+    ]
+    calls += [
+        node.exc for node in nodes if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+    ]
+    found = [argument for call in calls for argument in call.args]
+    if which == ERRORS:
+        for node in nodes:
+            if isinstance(node, (ast.Return, ast.Assign)) and node.value is not None:
+                found += ast.walk(node.value)
+    return [each for each in found if id(each) not in inner]
 
 
 def _template(node: ast.AST) -> str:

@@ -1,8 +1,14 @@
 """The language of the pages: the choice by Accept-Language, and German pages."""
 
+import json
+import re
+
 import pytest
 
-from webadmin.language import best_language
+from webadmin.language import LANGUAGES, best_language
+from webadmin.numbers import decimal, thousands
+from webadmin.script_texts import script_texts
+from webadmin.templates import STATIC
 
 
 @pytest.mark.parametrize(
@@ -60,3 +66,17 @@ def test_an_error_page_is_in_the_language_of_its_browser(browser):
     assert answer.status == 404
     assert "Seite nicht gefunden" in answer.words
     assert "Diesen Benutzer gibt es nicht; er wurde vielleicht gelöscht." in answer.words
+
+
+def test_scripts_use_only_texts_that_the_page_has():
+    scripts = "".join(path.read_text() for path in STATIC.glob("*.js"))
+    used = set(re.findall(r"TEXTS\.(\w+)", scripts)) | {"h", "min", "s", "system", "light", "dark"}
+    assert json.loads(script_texts()).keys() == used
+
+
+def test_numbers_are_written_as_the_language_does():
+    """The numbers of a page, and those in a text of a part that knows no language."""
+    assert (thousands(100_000), decimal(3.94, 1)) == ("100,000", "3.9")
+    de = LANGUAGES["de"]
+    assert de.messages.pgettext("thousands", ",") == "."
+    assert de.composed("18 of 20,000 descriptors are open.").text.startswith("18 von 20.000 ")
