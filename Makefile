@@ -15,7 +15,7 @@ QUICK := $(shell test -w /dev/shm && echo /dev/shm || echo /tmp)
 MAKEFLAGS += --keep-going
 .NOTPARALLEL:
 .PHONY: run check test test-wire test-alone siege
-.PHONY: bench bench-quick compiled test-compiled requirements clean
+.PHONY: bench bench-quick compiled test-compiled messages requirements clean
 
 run: $(STAMP)
 	$(PYTHON) sipserver.py
@@ -59,6 +59,9 @@ $(STAMP): requirements-dev.txt
 		else python3 -m venv $(VENV); fi
 	$(VENV)/bin/pip install --quiet --require-hashes -r requirements-dev.txt
 	touch $(STAMP)
+
+messages: $(STAMP)
+	$(PYTHON) tools/messages.py
 
 requirements: $(STAMP)
 	for name in requirements requirements-build requirements-dev; do \

@@ -11,6 +11,7 @@ from sip.store.users import UserExists
 from webadmin.account_service import InvalidFields
 from webadmin.context import AppContext, form_value, redirect
 from webadmin.group_service import GroupService
+from webadmin.language import N_, _
 from webadmin.pager import by_number, page_number
 from webadmin.routes import Needs, Result, route
 from webadmin.templates import link
@@ -20,7 +21,7 @@ PAGE_SIZE = 50
 _ID = re.compile(r"[0-9]{1,18}")
 # Members in a row of the list; the page of the group has all.
 SOME_MEMBERS = 5
-_STRATEGIES = {ALL: "All at once", IN_TURN: "In turn, one after the other"}
+_STRATEGIES = {ALL: N_("All at once"), IN_TURN: N_("In turn, one after the other")}
 
 
 def mount(app: Bottle, context: AppContext) -> None:
@@ -52,7 +53,7 @@ class GroupPages:
         return self._context.page(
             "groups.tpl",
             section="/groups",
-            number=len(groups),
+            total=len(groups),
             removed=(number, self._groups.removed(number) if number else ""),
             rows=groups[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
             some_members=SOME_MEMBERS,
@@ -84,7 +85,7 @@ class GroupPages:
         except UserExists as error:
             errors = {"name": sentence(error)}
         else:
-            return self._flash(group, f"The group {group.name} was added.")
+            return self._flash(group, _("The group {name} was added.").format(name=group.name))
         return self._form(None, errors, values)
 
     def show(self, number: int) -> str:
@@ -105,7 +106,7 @@ class GroupPages:
         except UserExists as error:
             errors = {"name": sentence(error)}
         else:
-            return self._flash(group, f"The group {group.name} was changed.")
+            return self._flash(group, _("The group {name} was changed.").format(name=group.name))
         return self._form(before, errors, values)
 
     def remove(self, number: int) -> Result:
@@ -124,7 +125,7 @@ class GroupPages:
             raise HTTPError(409, sentences(error)["name"]) from None
         except (NoSuchGroup, UserExists) as error:
             raise HTTPError(409, sentence(error)) from None
-        return self._flash(group, f"The group {group.name} was restored.")
+        return self._flash(group, _("The group {name} was restored.").format(name=group.name))
 
     def _group(self, number: int) -> Group:
         try:

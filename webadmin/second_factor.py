@@ -11,6 +11,7 @@ from sip.store.second_factor import key_uri, make_secret
 from webadmin.account import PAGE as ACCOUNT
 from webadmin.account import own_session
 from webadmin.context import AppContext, form_value, is_full_page, redirect
+from webadmin.language import N_, _
 from webadmin.login import check_password
 from webadmin.routes import Needs, Result, route
 from webadmin.second_step import CodeCheck
@@ -23,8 +24,8 @@ NEW_CODES = f"{CODES}/new"
 # Secrets and recovery codes kept for sessions that do not go on with them.
 MAX_KEPT = 200
 
-_WRONG_PASSWORD = "This password is wrong."  # noqa: S105 -- a sentence
-_WRONG_CODE = "The code is wrong, or it was used already. Wait for the next one."
+_WRONG_PASSWORD = N_("This password is wrong.")
+_WRONG_CODE = N_("The code is wrong, or it was used already. Wait for the next one.")
 _QR_SCALE = 4  # pixels of a module
 
 T = TypeVar("T")
@@ -85,23 +86,23 @@ class SecondFactorPage:
         context, session = self._context, own_session(self._context)
         secret = self._secrets.get(session.id)
         if session.has_second_factor or secret is None:
-            return context.flash(PAGE, "Start again: this page was too old.")
+            return context.flash(PAGE, _("Start again: this page was too old."))
         try:
             # An unattended browser must not be enough to lock the administrator out.
             if not self._is_own_password():
-                return self._reject(current=_WRONG_PASSWORD)
+                return self._reject(current=_(_WRONG_PASSWORD))
         except TooManyAttempts as error:
             return self.show(current=reject_for_now(error))
         code, now = form_value("code"), context.clock()
         codes = context.second_factors.turn_on(session.username, secret, code, now)
         if not codes:
             return self._reject(
-                code="The code is wrong. Are the clocks of the phone and of this server right?"
+                code=_("The code is wrong. Are the clocks of the phone and of this server right?")
             )
         del self._secrets[session.id]
         context.sessions.close_others(session.username, session.id)
         context.record(Act.FACTOR_ON, "all other sessions ended")
-        text = "The second factor is on. All other browsers are signed out."
+        text = _("The second factor is on. All other browsers are signed out.")
         _keep(self._recovery_codes, session.id, (text, codes))
         return redirect(CODES)
 
@@ -134,16 +135,16 @@ class SecondFactorPage:
             return self.show_new_codes(**error)
         codes = context.second_factors.renew_recovery_codes(session.username)
         context.record(Act.RECOVERY_CODES_RENEWED)
-        text = "These are your new recovery codes. The former ones are no longer valid."
+        text = _("These are your new recovery codes. The former ones are no longer valid.")
         _keep(self._recovery_codes, session.id, (text, codes))
         return redirect(CODES)
 
     def _error_of_form(self) -> dict[str, str]:
         """Return what is wrong with password and code, by field.  Raises TooManyAttempts."""
         if not self._is_own_password():
-            return {"current": _WRONG_PASSWORD}
+            return {"current": _(_WRONG_PASSWORD)}
         name = own_session(self._context).username
-        return {} if self._codes.accept(name, form_value("code")) else {"code": _WRONG_CODE}
+        return {} if self._codes.accept(name, form_value("code")) else {"code": _(_WRONG_CODE)}
 
     def turn_off(self) -> Result:
         """Turn the second factor off, if password and code are right."""
@@ -151,7 +152,7 @@ class SecondFactorPage:
         if not session.has_second_factor:
             return redirect(ACCOUNT)
         if context.config.web_second_factor:
-            return self._reject(code="This server requires a second factor: it stays on.")
+            return self._reject(code=_("This server requires a second factor: it stays on."))
         try:
             if error := self._error_of_form():
                 return self._reject(**error)
@@ -159,7 +160,7 @@ class SecondFactorPage:
             return self.show(code=reject_for_now(error))
         context.second_factors.turn_off(session.username)
         context.record(Act.FACTOR_OFF)
-        return context.flash(ACCOUNT, "The second factor is off.")
+        return context.flash(ACCOUNT, _("The second factor is off."))
 
 
 def _keep(kept: dict[int, T], session_id: int, value: T) -> None:
