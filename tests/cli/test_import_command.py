@@ -90,7 +90,7 @@ def test_nothing_is_printed_where_nothing_was_written(imports, monkeypatch):
     def breaks(*_):
         raise DatabaseError("the disk is full")
 
-    monkeypatch.setattr("sip.store.importing._write", breaks)
+    monkeypatch.setattr("sip.store.import_plan._write", breaks)
     code, out, _ = imports("username\nann\n", "--generate")
     assert (code, out) == (1, "")
 
