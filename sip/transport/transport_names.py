@@ -37,6 +37,12 @@ def default_port(transport: str | None) -> int:
     return info.default_port if info else DEFAULT_PORT
 
 
+def is_secure(transport: str) -> bool:
+    """Return True if a transport, in upper case, may carry a request to a sips: URI (RFC 5630)."""
+    info = TRANSPORTS.get(transport)
+    return info is not None and info.is_secure
+
+
 def is_datagram(transport: str | None) -> bool:
     """Return True for the name, in any case, of a transport without connections."""
     return transport is not None and transport.upper() == UDP
