@@ -221,8 +221,8 @@ class Dialogs:
         ]
         for username, realm in (*users, *self.location.users_at(request.uri)):
             if self.tickets.is_of_user(side, address_of_record(username, realm)):
-                target_set = self.target_set(is_sips(request.uri_text))
-                return target_set.contacts(username, realm)
+                is_secure = request.uri_text[3:4] != ":" and is_sips(request.uri_text)
+                return self.target_set(is_secure).contacts(username, realm)
         return []
 
     def _moved_phone(self, request: Request, side: DialogSide) -> Target | None:

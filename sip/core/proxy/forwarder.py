@@ -124,7 +124,7 @@ class Forwarder:
         is a sips: URI and the hop has no TLS (RFC 5630 §5.3); and OSError if no connection can be
         opened: then the hop is avoided for a while.
         """
-        if target.uri_text[:5] == "sips:" and not hop.is_secure:
+        if target.uri_text[3:4] != ":" and is_sips(target.uri_text) and not hop.is_secure:
             raise NoRoute("a request to a sips: URI goes over TLS only")
         if isinstance(hop, Flow):
             return hop

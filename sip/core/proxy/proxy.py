@@ -97,7 +97,7 @@ class Proxy:
             transports,
             trunks,
             location,
-            lambda is_secure: self._target_set(is_secure=is_secure),
+            self._target_set,
             authenticator.account_name,
             is_bound,
             remote_targets,
@@ -277,7 +277,7 @@ class Proxy:
         if is_call and self.router.is_active and not request.to.tag:
             self._ask_router(request, upstream, account)
             realm = self._realm_here(request)
-        target_set = self._target_set(is_secure=is_sips(request.uri_text))
+        target_set = self._target_set(request.uri_text[3:4] != ":" and is_sips(request.uri_text))
         is_external = account is None and not self._is_from_gateway(request, upstream)
         answered = self._answered(request, upstream.flow)
         plan: CallPlan | None = None
@@ -413,9 +413,9 @@ class Proxy:
             raise Refused(480 if is_external else 404, causes.UNKNOWN_CALLEE.of(name=username))
         raise Refused(480, causes.unreachable_callee(username, is_enabled=callee.enabled))
 
-    def _target_set(self, *, is_secure: bool = False) -> TargetSet:
+    def _target_set(self, is_secure: bool = False) -> TargetSet:
         accounts, transports = self.authenticator.accounts, self.layer.transports
-        return TargetSet(accounts, self.domains, self.location, transports, is_secure=is_secure)
+        return TargetSet(accounts, self.domains, self.location, transports, is_secure)
 
     def _caller(self, request: Request, upstream: Upstream) -> Account | None:
         """Return the account of the caller, None for an external caller that is allowed.

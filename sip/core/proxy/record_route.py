@@ -95,11 +95,10 @@ class RecordRoutes:
         if callee is not None:
             to_callee.user = self.tickets.phone_mark(callee)
         tag = request.from_.tag
-        issue = (
-            partial(self.tickets.issue, is_sips=True)
-            if _needs_sips(outgoing)
-            else self.tickets.issue
-        )
+        issue: Callable[..., str] = self.tickets.issue
+        may_need_sips = outgoing.uri_text[3:4] != ":" or "route" in outgoing.present
+        if may_need_sips and _needs_sips(outgoing):
+            issue = partial(issue, is_sips=True)
         if to_caller.flow is None and to_callee.flow is None and here == there:
             value = issue(*here, call_id, tag, to_caller, to_callee)
         else:
@@ -171,7 +170,9 @@ class RecordRoutes:
         """Return True if a callee cannot be reached at a URI, or may not be."""
         source = flow.remote[0]
         return (
-            flow.is_secure  # its certificate is for the name that was asked for
+            (
+                flow.connection > 0 and flow.is_secure
+            )  # its certificate is for the name that was asked for
             or is_target_behind_nat(target, flow)
             or self.domains.is_local(uri)
             or is_private_elsewhere(uri, source)

@@ -50,7 +50,6 @@ class TargetSet:
         domains: Domains,
         location: Location,
         transports: Transports,
-        *,
         is_secure: bool = False,
     ) -> None:
         self.accounts = accounts
@@ -204,7 +203,7 @@ class TargetSet:
                 self.has_insecure = True
                 continue
             target = binding.target(aor, is_connected=is_connected, is_only=len(bindings) == 1)
-            if not self.is_secure and is_sips(target.uri_text):
+            if target.uri_text[3:4] != ":" and not self.is_secure and is_sips(target.uri_text):
                 target.uri_text = f"sip:{target.uri_text[5:]}"  # RFC 5630 §5.3; sent over TLS
             found.append(target)
             if (

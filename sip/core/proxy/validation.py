@@ -31,10 +31,7 @@ def not_served_here(method: str) -> Refused:
 
 
 def check_ack(request: Request, flow: Flow, transports: Transports) -> None:
-    """Validate an ACK, or the beginning of another request (§16.3, steps 2 and 3).
-
-    Raises Refused or BadMessage.
-    """
+    """Validate an ACK (§16.3, steps 2 and 3).  Raises Refused or BadMessage."""
     if (scheme := request.uri.scheme) not in SCHEMES:
         check_secure_scheme(scheme, flow, transports)
     if hops_left(request) == 0:
@@ -46,7 +43,10 @@ def check_forwardable(request: Request, mark: str, upstream: Upstream) -> None:
 
     `mark` is its `loop_mark`.  Raises Refused or BadMessage.
     """
-    check_ack(request, upstream.flow, upstream.layer.transports)
+    if (scheme := request.uri.scheme) not in SCHEMES:
+        check_secure_scheme(scheme, upstream.flow, upstream.layer.transports)
+    if hops_left(request) == 0:
+        raise Refused(483, causes.TOO_MANY_HOPS.of())
     if has_looped(request, mark):
         raise Refused(482, causes.LOOP.of())
     required = request.values("proxy-require")
