@@ -53,7 +53,8 @@ from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
 from sip.transport.local_addresses import LocalAddresses
 from sip.transport.receiver import Receiver
-from sip.transport.tcp import Layers, TcpCarrier
+from sip.transport.tcp import TcpCarrier
+from sip.transport.tcp_connection import Layers
 from sip.transport.tls import TlsContexts
 from sip.transport.transport_names import TCP, TLS, UDP
 from sip.transport.transports import Transports

@@ -9,13 +9,14 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import gevent
 
 from sip.message.datagram import for_log
-from sip.message.framing import PING, PONG, BadStream
+from sip.message.framing import PING, PONG, BadStream, Framer
 from sip.transport.flow import Endpoint, Flow
 
 if TYPE_CHECKING:
@@ -77,6 +78,17 @@ class MessageFramer(Protocol):
 
     def next(self) -> bytes | None:
         """Return the next whole message, or PING; None if there is none.  Raises BadStream."""
+
+
+class Layers(NamedTuple):
+    """The layers of a transport: its framer, and its wire if it has one.
+
+    `make_wire` gets True for an accepted connection, and the name that the peer of an opened one
+    has to prove.
+    """
+
+    make_framer: Callable[[], MessageFramer] = Framer
+    make_wire: Callable[[bool, str], Wire] | None = None
 
 
 class Connection:

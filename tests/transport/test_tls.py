@@ -14,7 +14,7 @@ from sip.monitor.metrics import CLOSED_HANDSHAKE_LIMIT, CLOSED_TIMEOUT, CONNECTI
 from sip.transport import handshakes
 from sip.transport.certificates import ALPN_SIP, Certificate, CertificateError, NextHopContext
 from sip.transport.handshakes import HANDSHAKE_SECONDS, MAX_HANDSHAKES_FROM_ADDRESS
-from sip.transport.tcp import Layers
+from sip.transport.tcp_connection import Layers
 from sip.transport.tls import TlsContexts
 from tests.support.certificates import Certificates
 from tests.support.tcp_fixture import HOST, ListeningCarrier, message
