@@ -207,7 +207,7 @@ class TcpCarrier:
             framer.feed(first)
             if wire is not None:
                 connection.take(b"")  # OpenSSL may have octets that wake no watcher
-            self.pool.run(connection.read)
+            self.reschedule(connection)  # the caller may be in any greenlet
 
     def _admits(
         self, sock: socket.socket, remote: Endpoint, *, has_handshake: bool = False
