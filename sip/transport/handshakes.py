@@ -8,13 +8,17 @@ Invariant: a new peer always gets a place, unless its own address has too many.
 Bounds: MAX_HANDSHAKES, MAX_HANDSHAKES_FROM_ADDRESS, HANDSHAKE_SECONDS.
 """
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sip.transport.flow import network_of
+from sip.message.uri import format_host_port
+from sip.transport.flow import Flow, network_of
 
 if TYPE_CHECKING:
     from sip.transport.tcp_connection import Connection
+
+log = logging.getLogger(__name__)
 
 # An accepted connection has to be encrypted within this time.
 HANDSHAKE_SECONDS = 10.0
@@ -23,14 +27,18 @@ MAX_HANDSHAKES = 200
 MAX_HANDSHAKES_FROM_ADDRESS = 16
 # During an overload a handshake counts as so many messages of its source: it costs about as much.
 HANDSHAKE_MESSAGES = 4
+# Minimum seconds between two log lines about handshakes that failed.
+SECONDS_BETWEEN_LINES = 10.0
 
 
 class Handshakes:
-    """The accepted connections whose handshake is not finished."""
+    """The accepted connections whose handshake is not finished, and log lines of failed ones."""
 
     def __init__(self) -> None:
         self._begun: dict[Connection, bool] = {}  # in order; True once octets have arrived
         self._per_network: Counter[str] = Counter()
+        self._failures = 0
+        self._next_line_at = 0.0
 
     def has_room(self, host: str) -> bool:
         """Return True if an address may begin one more handshake."""
@@ -57,3 +65,15 @@ class Handshakes:
             self._per_network[network] -= 1
             if not self._per_network[network]:
                 del self._per_network[network]
+
+    def failed(self, flow: Flow, reason: str, now: float) -> None:
+        """Log why a handshake failed, at most once in SECONDS_BETWEEN_LINES.
+
+        A phone that does not trust our certificate says so by an alert, as in "alert unknown ca".
+        """
+        self._failures += 1
+        if now >= self._next_line_at:
+            self._next_line_at = now + SECONDS_BETWEEN_LINES
+            peer, fields = format_host_port(*flow.remote), {"address": flow.remote[0]}
+            line = "TLS handshake with %s failed: %s (%d so far)"
+            log.info(line, peer, reason, self._failures, extra=fields)

@@ -116,7 +116,7 @@ class TcpCarrier:
         self._opened: dict[tuple[str, Endpoint], Connection] = {}
         self._names: OrderedDict[int, str] = OrderedDict()  # proved names, by connection
         self._ports: dict[str, int] = {}  # that we listen on, by transport
-        self._handshakes = Handshakes()
+        self.handshakes = Handshakes()
         self._per_network: Counter[tuple[str, bool]] = Counter()  # by (network, is_incoming)
         self._max_connections = MAX_CONNECTIONS
         self._buffered = 0  # octets
@@ -214,7 +214,7 @@ class TcpCarrier:
     ) -> bool:
         """Return True if there is room for one more accepted connection; else close its socket."""
         if self._has_room(remote[0], is_incoming=True) and (
-            not has_handshake or self._handshakes.has_room(remote[0])
+            not has_handshake or self.handshakes.has_room(remote[0])
         ):
             return True
         self.counts[CONNECTIONS_REFUSED] += 1
@@ -247,7 +247,7 @@ class TcpCarrier:
             self._add(connection, MESSAGE_SECONDS)
         else:
             self._add(connection, HANDSHAKE_SECONDS)
-            oldest = self._handshakes.add(connection)
+            oldest = self.handshakes.add(connection)
             if oldest is not None:
                 self.counts[CLOSED_HANDSHAKE_LIMIT] += 1
                 oldest.close("too many handshakes, and this one is the oldest")
@@ -308,7 +308,7 @@ class TcpCarrier:
         if connection.is_incoming:
             if connection.wire is not None and connection.wire.identities:
                 self._remember_name(connection.flow.connection, min(connection.wire.identities))
-            self._handshakes.remove(connection)
+            self.handshakes.remove(connection)
             self.start_deadline(connection)  # of its first message
 
     def learn_alias(self, connection: Connection, message: bytes) -> None:
@@ -328,7 +328,7 @@ class TcpCarrier:
 
     def allows_handshake(self, connection: Connection) -> bool:
         """Return True if a peer may begin a handshake, which counts as several messages."""
-        if not self._handshakes.begin(connection):
+        if not self.handshakes.begin(connection):
             return True  # it has begun before, or we are the client
         flow = connection.flow
         return all(self.allows(flow) for _ in range(HANDSHAKE_MESSAGES))
@@ -407,7 +407,7 @@ class TcpCarrier:
         self._scheduled.pop(connection, None)
         self._paused.pop(connection, None)
         self._buffered -= connection.buffered
-        self._handshakes.remove(connection)
+        self.handshakes.remove(connection)
         for opened in connection.opened_for:
             if self._opened.get(opened) is connection:
                 del self._opened[opened]

@@ -253,7 +253,10 @@ class Connection:
         if (owed := wire.owed()) and not self._unsent:
             with suppress(OSError):
                 self.sock.send(owed)
-        reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or error
+        said = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
+        reason = said.replace("_", " ").lower() if said.isupper() else said
+        if self._is_opening:
+            self._carrier.handshakes.failed(self.flow, reason, self._carrier.clock())
         self.close(f"TLS failed: {reason}")
 
     def _update_accounts(self) -> None:

@@ -119,6 +119,21 @@ def test_unusable_files_keep_the_old_certificate(place: TlsPlace):
     assert serial(place.encrypted()) == first
 
 
+def test_a_phone_that_does_not_trust_us_is_logged(place: TlsPlace, caplog):
+    """At most one line in ten seconds."""
+    caplog.set_level("INFO")
+    for seconds in (0.0, 1.0, 10.0):
+        place.now += seconds
+        with pytest.raises(ssl.SSLCertVerificationError):
+            SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_socket(place.raw(), server_hostname=NAME)
+        until(lambda: not place.streams.connections)
+    lines = [record.getMessage() for record in caplog.records if "TLS" in record.getMessage()]
+    assert [line.partition(" failed: ")[2] for line in lines] == [
+        "tlsv1 alert unknown ca (1 so far)",
+        "tlsv1 alert unknown ca (3 so far)",
+    ]
+
+
 def test_octets_that_are_no_tls_end_their_connection(place: TlsPlace):
     plain, good = place.raw(), place.encrypted()
     plain.sendall(message("plain"))
