@@ -145,6 +145,7 @@ def test_the_image_runs_and_has_a_health_check(
         [
             *[sys.executable, entry, "-db.path", str(tmp_path / "users.db")],
             *["-sip.addr", f"127.0.0.1:{free_port_of_both()}", "-web.addr", f"127.0.0.1:{web}"],
+            *["-tls.addr", f"127.0.0.1:{free_port(socket.SOCK_STREAM)}"],
         ],
         tmp_path / "log",
         cwd=app,
@@ -157,7 +158,7 @@ def test_the_image_runs_and_has_a_health_check(
     try:
         until(is_well, f"it is well\n{tail(tmp_path / 'log')}")
     finally:
-        assert end(server, signal.SIGTERM) == 0
+        assert end(server, signal.SIGTERM) == 0, tail(tmp_path / "log")
     assert not is_well()
 
 
