@@ -8,7 +8,7 @@ from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, bounded_number
 from sip.message.headers import Via
 from sip.message.uri import format_host_port, parse_host_port
-from sip.transport.transport_names import UDP, default_port
+from sip.transport.transport_names import UDP, default_port, is_secure
 
 _MAX_PORT = 65_535
 # More connections than any server can count.
@@ -52,6 +52,14 @@ class Flow(NamedTuple):
     def source_is_verified(self) -> bool:
         """Return True if a handshake proved the source address; a datagram can be forged."""
         return self.transport != UDP
+
+    @property
+    def is_secure(self) -> bool:
+        """Return True if the flow is encrypted, and so may carry requests to sips: URIs.
+
+        A peer is reached along it only: its certificate proves a domain, no address (RFC 5922).
+        """
+        return is_secure(self.transport)
 
     @property
     def needs_keepalive(self) -> bool:

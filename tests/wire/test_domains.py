@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.baresip import Baresip
+from tests.support.certificates import Certificates
 from tests.support.dns_server import NameServer
-from tests.support.phone_calls import talk_and_hear
+from tests.support.phone_calls import part, talk_and_hear
 from tests.support.pjsua import Pjsua
 from tests.support.programs import free_port
 from tests.support.server import Server
@@ -19,13 +20,17 @@ HERE, THERE = "example.test", "example.other"
 
 def zone(port: int, *, transports: str = "udp", more: str = "") -> str:
     """A domain with its server at a port of this machine."""
-    kinds = {"udp": "SIP+D2U", "tcp": "SIP+D2T"}
+    kinds = {
+        "udp": ("SIP+D2U", "_sip._udp"),
+        "tcp": ("SIP+D2T", "_sip._tcp"),
+        "tls": ("SIPS+D2T", "_sips._tcp"),
+    }
     records = [
         line
-        for transport in transports.split()
+        for service, prefix in map(kinds.__getitem__, transports.split())
         for line in (
-            f'@ NAPTR 10 10 "s" "{kinds[transport]}" "" _sip._{transport}',
-            f"_sip._{transport} SRV 10 10 {port} sip",
+            f'@ NAPTR 10 10 "s" "{service}" "" {prefix}',
+            f"{prefix} SRV 10 10 {port} sip",
         )
     ]
     return "\n".join([*records, "sip A 127.0.0.1", more])
@@ -41,7 +46,7 @@ class Pair:
         """Start both, with that name server."""
         host, port = names.address
         for server in (self.here, self.there):
-            server.flags = ("-sip.dns", f"{host}:{port}", "-sip.calls_to_outside", "on")
+            server.flags += ("-sip.dns", f"{host}:{port}", "-sip.calls_to_outside", "on")
             server.start()
 
 
@@ -86,6 +91,31 @@ def test_two_servers_call_each_other_by_domain(pair, phone, caller, callee, tran
             one.call_ends(other)
             other.call_ends(one)
     assert {kind for _, kind, _ in names.asked} >= {"NAPTR", "SRV", "A"}
+
+
+def test_two_servers_prove_their_domains_over_tls(pair, phone, tmp_path: Path):
+    """RFC 5922: each has a certificate for its domain, not for the host of its SRV record."""
+    certificates = Certificates(tmp_path)
+    for server in (pair.here, pair.there):
+        flags = certificates.flags(server.domain)
+        server.flags += (*flags, "-tls.ca", str(certificates.ca), "-log.level", "debug")
+    zones = {
+        server.domain: zone(server.tls_port, transports="tls") for server in (pair.here, pair.there)
+    }
+    with NameServer(zones) as names:
+        pair.know(names)
+        alice, bob = phones(pair, phone, Baresip, Pjsua)
+        for one, other in ((alice, bob), (bob, alice)):
+            talk_and_hear(one, other)
+            part(one, other)
+        wrong, key = certificates.issue("other.example")
+        (tmp_path / f"{THERE}.pem").write_bytes(wrong.read_bytes())
+        (tmp_path / f"{THERE}.key").write_bytes(key.read_bytes())
+        pair.there.restart()
+        bob.registers()
+        alice.dials(bob)
+        assert alice.call_ends(bob).status == 500
+    assert f"the certificate is not for {THERE}" in pair.here.log.read_text()
 
 
 def test_a_server_that_is_gone_is_passed_over(pair, phone):
