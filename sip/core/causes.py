@@ -160,6 +160,16 @@ SIPS_CONTACT = _kind(
     "the Contact is a sips: URI, the Request-URI is not",
     "Switch off sips: URIs on the phone; this server does not require them.",
 )
+OUTBOUND_UNSUPPORTED = _kind(
+    "outbound_unsupported",
+    "the proxy before this server does not support Outbound",
+    "Switch Outbound (RFC 5626) off on the phone, or on at that proxy.",
+)
+CONTACT_IS_USER = _kind(
+    "contact_is_user",
+    "the contact {uri} is an address of the same user",
+    "The phone has to name its own address as its contact. Switch GRUU off if it cannot.",
+)
 CSEQ_OUT_OF_ORDER = _kind(
     "cseq_out_of_order",
     "CSeq {cseq} is not above that of an earlier REGISTER",
@@ -344,6 +354,11 @@ UNKNOWN_CALLEE = _kind(
     "Correct the dialled number or name, or add the user. The numbers of a gateway are set by"
     " -sip.trunk.",
 )
+UNKNOWN_GRUU = _kind(
+    "unknown_gruu",
+    "no phone has the address {uri}",
+    "The address is of an earlier registration of a phone. Call the user instead.",
+)
 DISABLED_CALLEE = _kind(
     "disabled_callee",
     "callee {name} is disabled",
@@ -480,13 +495,3 @@ def wrong_domain(domains: Domains, uri: Uri, own: str) -> Cause:
 def malformed(fault: str) -> Cause:
     """Return the cause for a message that breaks the rules of SIP."""
     return MALFORMED.of(fault=fault)
-
-
-def unreachable_callee(username: str, *, is_enabled: bool) -> Cause:
-    """Return the cause for a call to a user without a registered phone."""
-    return (UNREGISTERED_CALLEE if is_enabled else DISABLED_CALLEE).of(name=username)
-
-
-def call_from_outside(caller: Uri) -> Cause:
-    """Return the cause for a call of an external caller, if such calls are off."""
-    return CALL_FROM_OUTSIDE.of(domain=caller.host if isinstance(caller, SipUri) else caller.text)

@@ -8,8 +8,8 @@ from sip.core.errors import Refused
 from sip.message.datagram import is_padding
 from sip.message.message import Request
 
-# Option tags that a REGISTER may require: Path (RFC 3327).
-SUPPORTED = frozenset({"path"})
+# Option tags that a REGISTER may require: Path (RFC 3327), Outbound (RFC 5626), GRUU (RFC 5627).
+SUPPORTED = frozenset({"gruu", "outbound", "path"})
 # The body type that a request to the server itself may have; the body is not read.
 ACCEPTED = "application/sdp"
 
