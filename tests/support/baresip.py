@@ -62,6 +62,7 @@ class Baresip(Phone):
 
     kind = "baresip"
     further_setup = ""  # lines of its configuration
+    account_parameters = ""  # further parameters of its account
 
     def __init__(self, user: str, home: Path, *setup, **options) -> None:
         super().__init__(user, home, *setup, **options)
@@ -99,7 +100,7 @@ class Baresip(Phone):
         self._do(
             "uanew",
             f"<{self.uri}>;auth_user={self.user};auth_pass={self.password}"
-            f';outbound="{self.proxy}";regint=600',
+            f';outbound="{self.proxy}";regint=600{self.account_parameters}',
         )
 
     def registers(self) -> None:
