@@ -54,7 +54,7 @@ No phone has registered yet. This page has the settings for a phone.\\
 % for phone in user.contacts:
 <tr id="phone-{{phone.key}}">
 <td data-label="Device"><strong>{{phone.user_agent or 'unknown'}}</strong><div class="mono dim">{{phone.shown}}</div></td>
-<td data-label="Seen at"><span class="mono">{{phone.address}}</span><div class="small dim">{{phone.transport}}{{', behind NAT' if phone.behind_nat else ''}}{{', through a proxy' if phone.path else ''}}</div></td>
+<td data-label="Seen at"><span class="mono">{{phone.address}}</span><div class="small dim">{{phone.transport}}{{', behind NAT' if phone.behind_nat else ''}}{{', flow {}'.format(phone.reg_id) if phone.reg_id else ''}}{{', through a proxy' if phone.path else ''}}</div></td>
 <td data-label="Expires in" class="whole"><time data-left="{{max(0, round(phone.expires_at - now))}}" title="{{moment(phone.expires_at)}}">{{span(phone.expires_at - now)}}</time></td>
 <td data-label="">\\
 % if can_change:

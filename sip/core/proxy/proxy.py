@@ -262,9 +262,7 @@ class Proxy:
         if side is None:
             return self._answered(request, flow)
         realm = self._realm_here(request)
-        if realm is None:
-            return None
-        targets = self._target_set().of_uri(request.uri, realm)
+        targets = [] if realm is None else self._target_set().of_uri(request.uri, realm)
         return max(targets, key=lambda target: target.q, default=None)
 
     def _answered(self, request: Request, flow: Flow) -> Target | None:

@@ -85,7 +85,8 @@ class TargetSet:
         for _ in range(MAX_FORWARDS_BY_CONTACT):
             here, ahead = ahead, []
             for account, account_realm in here:
-                for target in self._phones_of(account, account_realm):
+                targets = self._contacts_of(account, account_realm)
+                for target in targets if len(targets) < 2 else _one_of_each_phone(targets):
                     forwarded = self._forwarded_user(target)
                     if forwarded is not None and is_gruu(uri := parse_uri(target.uri_text)):
                         found += self.of_gruu(uri, forwarded[1])
@@ -119,7 +120,7 @@ class TargetSet:
         if user is None:
             return []
         account, account_realm, instance = user
-        phones = self._phones_of(account, account_realm)
+        phones = _one_of_each_phone(self._contacts_of(account, account_realm))
         return [each for each in phones if each.phone and each.phone.instance == instance]
 
     def gruu_user(self, uri: Uri, realm: str) -> Account | None:
@@ -235,26 +236,6 @@ class TargetSet:
             target.is_same_address(known) for known in self._targets
         )
 
-    def _phones_of(self, account: Account, realm: str) -> list[Target]:
-        """Return one target for each phone of an account: never two of one instance at a time.
-
-        The others of an instance, mostly flows of Outbound, are tried if the latest one fails
-        (RFC 5626 §7, RFC 5627 §6.1).
-        """
-        targets = self._contacts_of(account, realm)
-        if len(targets) < 2:
-            return targets
-        by_phone: dict[str, list[Target]] = {}
-        for number, target in enumerate(targets):
-            instance = target.phone.instance if target.phone is not None else ""
-            by_phone.setdefault(instance or str(number), []).append(target)
-        if len(by_phone) == len(targets):
-            return targets
-        phones: list[Target] = []
-        for first, *others in by_phone.values():
-            phones.append(replace(first, others=tuple(others)) if others else first)
-        return phones
-
     def contacts(self, username: str, realm: str) -> list[Target]:
         """Return the contacts of a user; the name may be in any spelling."""
         account = self.accounts.find(username, realm)
@@ -270,7 +251,9 @@ class TargetSet:
             return []
         aor = address_of_record(account.username, realm)
         found: list[Target] = []
-        bindings = latest_flows_first(self.location.bindings(aor))
+        bindings = self.location.bindings(aor)
+        if len(bindings) > 1:
+            bindings = latest_flows_first(bindings)
         for binding in bindings:
             is_connected = binding.flow.connection > 0 and self.transports.is_reachable(
                 binding.flow
@@ -306,3 +289,21 @@ class TargetSet:
         uri = parse_uri(target.uri_text)
         realm = self.domains.realm_of(uri)
         return None if realm is None else (self.domains.username_of(uri), realm)
+
+
+def _one_of_each_phone(targets: list[Target]) -> list[Target]:
+    """Return one target for each phone: never two of one instance at a time.
+
+    The others of an instance, mostly flows of Outbound, are tried if the latest one fails
+    (RFC 5626 §7, RFC 5627 §6.1).
+    """
+    by_phone: dict[str, list[Target]] = {}
+    for number, target in enumerate(targets):
+        instance = target.phone.instance if target.phone is not None else ""
+        by_phone.setdefault(instance or str(number), []).append(target)
+    if len(by_phone) == len(targets):
+        return targets
+    phones: list[Target] = []
+    for first, *others in by_phone.values():
+        phones.append(replace(first, others=tuple(others)) if others else first)
+    return phones

@@ -269,11 +269,13 @@ class Binding:
         fallback, unless it is a proxy's.
         """
         uri_text = as_request_uri(self.contact)
-        path = self.profile.path
-        flow = self.flow if self.needs_flow or (is_connected and not path) else None
+        profile = self.profile
+        path = profile.path
+        needs_flow = profile.behind_nat or (profile.is_outbound and not path)
+        flow = self.flow if needs_flow or (is_connected and not path) else None
         fallback = None if path else self.flow
         source, phone = self.flow.remote[0], self.phone(aor, is_only=is_only)
-        return Target(uri_text, flow, path, self.profile.q, source, phone=phone, fallback=fallback)
+        return Target(uri_text, flow, path, profile.q, source, phone=phone, fallback=fallback)
 
     def phone(self, aor: str, *, is_only: bool) -> Phone:
         """Return the phone of this binding, as one of `aor`."""
@@ -307,8 +309,6 @@ def live(bindings: Bindings, now: float) -> Bindings:
 
 def latest_flows_first(bindings: Bindings) -> Bindings:
     """Order bindings by their last REGISTER if several are of one instance (RFC 5626 §7)."""
-    if len(bindings) < 2:
-        return bindings
     instances = [binding.instance.lower() for binding in bindings if binding.instance]
     if len(set(instances)) == len(instances):
         return bindings
@@ -418,12 +418,10 @@ def _out_of_order(cseq: int) -> Refused:
     return Refused(500, causes.CSEQ_OUT_OF_ORDER.of(cseq=str(cseq)), reason="CSeq Out of Order")
 
 
-def to_row(
-    aor: str, binding: Binding, now: float, unix_now: float, generation: int = 0
-) -> BindingRow:
+def to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingRow:
     """Return the database row of a binding; `now` and `unix_now` are the same moment.
 
-    `generation` is that of the temporary GRUUs of its phone.
+    The generation of the temporary GRUUs is left out.
     """
     profile = binding.profile
     return BindingRow(
@@ -441,7 +439,6 @@ def to_row(
         flow=binding.row_flow(),
         updated_at=round(unix_now),
         params=profile.params,
-        generation=generation,
     )
 
 

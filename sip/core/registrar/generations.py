@@ -36,19 +36,22 @@ class _Lost(NamedTuple):
 
 
 class Generations:
-    """The generation of each phone that has asked for GRUUs."""
+    """The generation of each phone that has asked for GRUUs.
+
+    `numbers` is empty as long as no phone has asked; only this class changes it.
+    """
 
     def __init__(self) -> None:
-        self._numbers: dict[_Key, int] = {}
+        self.numbers: dict[_Key, int] = {}
         self._phones: dict[int, _Key] = {}  # by their generation
         self._lost: OrderedDict[_Key, _Lost] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self.numbers)
 
     def of(self, aor: str, instance: str) -> int:
         """Return the generation of a phone; 0 if it has none."""
-        return self._numbers.get((aor, instance.lower()), 0) if self._numbers else 0
+        return self.numbers.get((aor, instance.lower()), 0)
 
     def phone_of(self, generation: int, now: float) -> _Key | None:
         """Return the address-of-record and the instance of a generation; None if it has ended."""
@@ -77,7 +80,7 @@ class Generations:
         changed: dict[_Key, int] = {}
         for new in wanted:
             key = aor, new.instance.lower()
-            known = self._numbers.get(key, 0)
+            known = self.numbers.get(key, 0)
             if not new.instance or new.expires_at <= now or not (known or is_asked):
                 continue
             lost = self._lost.pop(key, None)
@@ -87,8 +90,8 @@ class Generations:
                 known = 0
             if not known and is_asked:
                 known = secrets.randbelow(MAX_GENERATION) + 1
-            if known != self._numbers.get(key, 0):
-                changed.setdefault(key, self._numbers.get(key, 0))
+            if known != self.numbers.get(key, 0):
+                changed.setdefault(key, self.numbers.get(key, 0))
                 self._set(key, known)
         return changed
 
@@ -138,15 +141,15 @@ class Generations:
 
     def _leaving(self, aor: str, before: Iterable[Binding], after: Iterable[Binding]) -> set[_Key]:
         """Return the phones with a generation that have no binding any more."""
-        known = {(aor, binding.instance.lower()) for binding in before} & self._numbers.keys()
+        known = {(aor, binding.instance.lower()) for binding in before} & self.numbers.keys()
         return known - {(aor, binding.instance.lower()) for binding in after} if known else known
 
     def _set(self, key: _Key, number: int) -> None:
         self._remove(key)
         if number:
-            self._numbers[key] = number
+            self.numbers[key] = number
             self._phones[number] = key
 
     def _remove(self, key: _Key) -> None:
-        self._phones.pop(self._numbers.pop(key, 0), None)
+        self._phones.pop(self.numbers.pop(key, 0), None)
         self._lost.pop(key, None)

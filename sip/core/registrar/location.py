@@ -190,7 +190,7 @@ class Location:
                 printable(aor[:60]),
                 ", ".join([printable(binding.contact[:80]) for binding in removed]),
             )
-        if not (asks_gruu or self.generations):
+        if not (asks_gruu or self.generations.numbers):
             return after, self._change(aor, current, after)
         changed = self.generations.update(aor, live(current, now), wanted, now, is_asked=asks_gruu)
         try:
@@ -315,8 +315,10 @@ class Location:
         """
         now, unix_now = self.clock(), self.unix_clock()
         new = [binding for binding in after if binding not in before]
-        generation_of = self.generations.of
-        rows = [to_row(aor, b, now, unix_now, generation_of(aor, b.instance)) for b in new]
+        rows = [to_row(aor, binding, now, unix_now) for binding in new]
+        if self.generations.numbers:
+            generation_of = self.generations.of
+            rows = [row._replace(generation=generation_of(aor, row.instance)) for row in rows]
         removed: list[Key] = []
         is_refresh = _is_refresh(before, after)
         if not is_refresh:
@@ -417,9 +419,9 @@ class Location:
             self._contacts.update(aor, [b.contact for b in before], [b.contact for b in bindings])
             if self._changed_topic.listeners:
                 self._changed_topic.publish(BindingsChanged(aor, before, bindings))
-            if self.generations and is_lost:
+            if self.generations.numbers and is_lost:
                 self.generations.lose(aor, before, bindings, self.clock())
-            elif self.generations:
+            elif self.generations.numbers:
                 self.generations.end(aor, before, bindings)
         for binding in bindings:
             # Only a new one: bindings that wait for `remove_closed` must not be entered again.

@@ -49,6 +49,9 @@ _LONGEST_CACHED = 400
 # Contact parameters that a binding stores in fields of its own, and the GRUUs, which only a server
 # may set (RFC 5627 §5.1).
 _OWN_PARAMETERS = frozenset({"expires", "q", "+sip.instance", "reg-id", "pub-gruu", "temp-gruu"})
+# In the response to a phone without these extensions.
+_NO_GRUUS: dict[str, str] = {}
+_NO_CLAIMS: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -123,6 +126,7 @@ class Registrar:
                 raise Refused(403, causes.OTHER_USER.of(name=account.username, claimed=to.username))
             aor = address_of_record(account.username, realm)
         contacts = request.values("contact")
+        has_extensions = "supported" in request.present
         wanted: list[Binding] = []
         bindings: Bindings = ()
         commit = NOTHING_TO_SAVE
@@ -135,7 +139,7 @@ class Registrar:
             wanted = self._requested_bindings(
                 request, contacts, path, upstream.flow, account.id
             )  # step 6
-            asks_gruu = _asks_gruu(request, wanted)
+            asks_gruu = has_extensions and _asks_gruu(request, wanted)
             if asks_gruu:
                 self._check_gruu_contacts(wanted, account, aor)
             before = self.location.bindings(aor)
@@ -148,10 +152,11 @@ class Registrar:
                     commit, request, upstream.flow, to.username, realm, before
                 )
         listed = own_first(bindings, wanted, request.call_id, upstream.flow)
-        gruus: dict[str, str] = {}
-        if _asks_gruu(request, listed):
-            gruus = self.gruus.params(to, aor, listed)
-        claims = claim(wanted, is_connection=upstream.flow.is_connection)
+        gruus, claims = _NO_GRUUS, _NO_CLAIMS
+        if has_extensions:
+            claims = claim(wanted, is_connection=upstream.flow.is_connection)
+            if _asks_gruu(request, listed):
+                gruus = self.gruus.params(to, aor, listed)
         upstream.hold(self._answer(request, upstream, listed, path, claims, gruus))  # step 8
         return commit
 

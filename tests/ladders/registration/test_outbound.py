@@ -1,9 +1,12 @@
 """Phones with several flows (RFC 5626 §6, §7): when Outbound is used, and which flow is called."""
 
+import re
+
 import pytest
 
 from sip.message.message import Response
 from tests.support.flows import SUPPORTED, flow, register_flow
+from tests.support.followed_calls import FollowedCalls
 from tests.support.forwarding import talks
 from tests.support.world import REALM, Phone, World
 
@@ -194,3 +197,20 @@ def test_a_dialog_goes_along_the_flow_of_its_phone(world: World, alice: Phone):
         alice.sends_within("INFO", call.here if caller is alice else call.there)
         bob.answers(bob.gets("INFO"), 200)
         alice.gets(200)
+
+
+def test_outbound_alone_is_no_nat_on_the_pages(world: World, alice: Phone):
+    """A phone that is reached along its flow is behind NAT only if its Contact shows that."""
+    calls, bob = FollowedCalls(world), flow(world, "bob", 1)
+    for host, is_behind in (("192.168.1.20", True), (bob.address[0], False)):
+        bob.contact = re.sub(r"@[\d.]+", f"@{host}", bob.contact)
+        register_flow(bob)
+        invite = alice.sends("INVITE", bob.aor)
+        bob.answers(bob.gets("INVITE"), 180)
+        (phone,) = calls.the_one().phones
+        assert phone.behind_nat == is_behind
+        alice.cancels(invite)
+        bob.answers(bob.gets("CANCEL"), 200)
+        world.passes(40.0, step=0.5)
+        bob.inbox.clear()
+        alice.inbox.clear()
