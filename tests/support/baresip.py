@@ -238,6 +238,14 @@ class BaresipTcp(Baresip):
     transport = "tcp"
 
 
+class OutboundBaresip(Baresip):
+    """A baresip that sends a reg-id, and STUN requests to the SIP port (RFC 5626)."""
+
+    kind = "baresip with Outbound"
+    further_setup = "module_tmp uuid.so\n"
+    account_parameters = ";sipnat=outbound"
+
+
 class BaresipWithMailbox(Baresip):
     """A baresip that subscribes to its own address for news of its mailbox (RFC 3842)."""
 

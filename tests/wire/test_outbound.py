@@ -9,18 +9,11 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from tests.support.baresip import Baresip
+from tests.support.baresip import OutboundBaresip
 from tests.support.phone_calls import talk_and_hear
 from tests.support.pjsua import Pjsua
 from tests.support.programs import end, program, start, until
 from tests.support.server import Server
-
-
-class OutboundBaresip(Baresip):
-    """A baresip that sends a reg-id, and STUN requests to the SIP port."""
-
-    further_setup = "module_tmp uuid.so\n"
-    account_parameters = ";sipnat=outbound"
 
 
 class TcpPjsua(Pjsua):
