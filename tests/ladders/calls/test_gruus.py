@@ -162,6 +162,9 @@ def test_a_connection_may_close_in_between(world: World, alice: Phone):
     registered(world, bob, call_id="one")
     alice.sends("MESSAGE", temporary)
     assert bob.gets("MESSAGE")
+    world.start_server()
+    world.passes(3601.0, step=60.0)
+    assert alice.gets(404, alice.sends("MESSAGE", temporary))
 
 
 def test_another_flow_follows_as_with_the_user(world: World, alice: Phone):

@@ -141,8 +141,14 @@ def test_a_phone_that_has_answered_is_called_once(world: World, alice: Phone):
 
 
 def test_another_flow_follows_a_closed_connection(world: World, alice: Phone):
-    """RFC 5626 §7: its binding ends with it; before the call, and while the phone is called."""
-    first, second = two_flows(world, transport="TCP")
+    """RFC 5626 §7: its binding ends with it, though its Contact accepts connections."""
+    first, second = flow(world, "bob", 1, transport="TCP"), flow(world, "bob", 2, transport="TCP")
+    for phone in (first, second):
+        phone.contact = phone.contact.replace(">", ";transport=tcp>").replace(
+            "192.168.1.20", phone.sent_by
+        )
+        register_flow(phone)
+        world.passes(1.0)
     alice.sends("INVITE", first.aor)
     second.gets("INVITE")
     second.hangs_up()
