@@ -21,6 +21,7 @@ from sip.core.proxy.robot_targets import ROBOT, RobotTargets
 from sip.core.proxy.route_ticket import Tickets
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.bindings import BindingsChanged
+from sip.core.registrar.gruus import Gruus
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat_keepalive import KeepAlive
 from sip.core.registrar.registrar import Expiry, Registrar
@@ -121,7 +122,8 @@ class SipServer:
             hosts or HostsFile().addresses,
             speaks=self.transports.speaks,
         )
-        self._build_handlers(users, self.resolver, Tickets(secret))
+        gruus = Gruus(secret, self.location.generations, clock)
+        self._build_handlers(users, self.resolver, Tickets(secret), gruus)
         bus.listen(AccountsRemoved, lambda event: self.remove_bindings(event.accounts))
         bus.listen(CredentialsChanged, lambda event: self.guard.forgive_accounts(event.accounts))
         bus.listen(BansChanged, lambda event: self.guard.load_bans(event.bans, event.trusted))
@@ -171,7 +173,9 @@ class SipServer:
             self.clock,
         )
 
-    def _build_handlers(self, users: Users, resolver: Resolver, tickets: Tickets) -> None:
+    def _build_handlers(
+        self, users: Users, resolver: Resolver, tickets: Tickets, gruus: Gruus
+    ) -> None:
         """Build the registrar, the proxy and the dispatcher, and connect it to the layer."""
         config = self.config
         nonces = Nonces(os.urandom(32), self.layer.new_token)
@@ -190,6 +194,7 @@ class SipServer:
             _expiry(config),
             self.clock,
             self.request_log,
+            gruus,
         )
         self.hooks = Hooks(config.hooks_file, self.bus, self.clock)
         self._build_robot()
@@ -217,6 +222,7 @@ class SipServer:
             is_bound=self.keepalive.__contains__,
             bus=self.bus,
             router=self.hooks,
+            gruus=gruus,
         )
         self.dispatcher = Dispatcher(
             self.layer,

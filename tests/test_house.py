@@ -40,7 +40,7 @@ CORE = [
         f"sip.core.{name}"
         for name in ("errors", "domains", "trunk", "target", "causes", "q850", "uas", "explain")
     ],
-    ["sip.core.stateless", "sip.core.options", "sip.core.cause_fields"],
+    ["sip.core.stateless", "sip.core.options", "sip.core.cause_fields", "sip.core.gruu"],
     ["sip.core.guard"],
     ["sip.core.auth"],
     ["sip.core.registrar", "sip.core.request_log"],

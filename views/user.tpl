@@ -54,7 +54,7 @@
 % for phone in user.contacts:
 <tr id="phone-{{phone.key}}">
 <td data-label="{{_('Device')}}" data-column="device"><strong>{{phone.user_agent or _('unknown')}}</strong><div class="mono dim">{{phone.shown}}</div></td>
-<td data-label="{{_('Seen at')}}" data-column="seen"><span class="mono">{{phone.address}}</span><div class="small dim">{{', '.join(filter(None, (phone.transport, _('behind NAT') if phone.behind_nat else '', _('through a proxy') if phone.path else '')))}}</div></td>
+<td data-label="{{_('Seen at')}}" data-column="seen"><span class="mono">{{phone.address}}</span><div class="small dim">{{', '.join(filter(None, (phone.transport, _('behind NAT') if phone.behind_nat else '', _('flow {number}').format(number=phone.reg_id) if phone.reg_id else '', _('through a proxy') if phone.path else '')))}}</div></td>
 <td data-label="{{_('Expires in')}}" class="whole"><time data-left="{{max(0, round(phone.expires_at - now))}}" title="{{moment(phone.expires_at)}}">{{span(phone.expires_at - now)}}</time></td>
 <td data-label="">\\
 % if can_change:

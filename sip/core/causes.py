@@ -5,33 +5,13 @@ Warning of a response, and as the label `cause` of a metric.  docs/causes.md lis
 """
 
 from dataclasses import replace
-from typing import Final
 
+from sip.core.cause_kind import MAX_VALUE, CauseKind
 from sip.core.domains import Domains
 from sip.core.errors import Cause
 from sip.message.uri import SipUri, Uri, format_host_port
 
-# Longest value in a cause, in characters: a peer chooses it.
-_MAX_VALUE = 60
 _DEFAULT_PORT = ":5060"
-
-
-class CauseKind:
-    """One kind of cause.  `{name}` in the clause and in the cure stands for a value."""
-
-    def __init__(self, code: str, text: str, cure: str) -> None:
-        self.code: Final = code
-        self.text: Final = text
-        self.cure: Final = cure
-        # The only cause of this kind, if it has no values.
-        self._fixed: Final = None if "{" in text + cure else Cause(code, text, cure)
-
-    def of(self, **values: str) -> Cause:
-        """Return the cause with these values, each cut to 60 characters."""
-        if self._fixed is not None:
-            return self._fixed
-        short = {name: value[:_MAX_VALUE] for name, value in values.items()}
-        return Cause(self.code, self.text.format_map(short), self.cure.format_map(short))
 
 
 # All kinds by their key.
@@ -159,6 +139,16 @@ SIPS_CONTACT = _kind(
     "sips_contact",
     "the Contact is a sips: URI, the Request-URI or the Path is not",
     "Switch off sips: URIs on the phone; this server does not require them.",
+)
+OUTBOUND_UNSUPPORTED = _kind(
+    "outbound_unsupported",
+    "the proxy before this server does not support Outbound",
+    "Switch Outbound (RFC 5626) off on the phone, or on at that proxy.",
+)
+CONTACT_IS_USER = _kind(
+    "contact_is_user",
+    "the contact {uri} is an address of the same user",
+    "The phone has to name its own address as its contact. Switch GRUU off if it cannot.",
 )
 CSEQ_OUT_OF_ORDER = _kind(
     "cseq_out_of_order",
@@ -347,6 +337,11 @@ UNKNOWN_CALLEE = _kind(
     "Correct the dialled number or name, or add the user. The numbers of a gateway are set by"
     " -sip.trunk.",
 )
+UNKNOWN_GRUU = _kind(
+    "unknown_gruu",
+    "no phone has the address {uri}",
+    "The address is of an earlier registration of a phone. Call the user instead.",
+)
 DISABLED_CALLEE = _kind(
     "disabled_callee",
     "callee {name} is disabled",
@@ -481,20 +476,10 @@ def wrong_domain(domains: Domains, uri: Uri, own: str) -> Cause:
     cause = WRONG_DOMAIN.of(domain=asked, advice=here)
     if is_other_port:
         return cause
-    other = f", or start with -sip.domains {uri.host[:_MAX_VALUE]}."
+    other = f", or start with -sip.domains {uri.host[:MAX_VALUE]}."
     return cause._replace(cure=cause.cure.removesuffix(".") + other)
 
 
 def malformed(fault: str) -> Cause:
     """Return the cause for a message that breaks the rules of SIP."""
     return MALFORMED.of(fault=fault)
-
-
-def unreachable_callee(username: str, *, is_enabled: bool) -> Cause:
-    """Return the cause for a call to a user without a registered phone."""
-    return (UNREGISTERED_CALLEE if is_enabled else DISABLED_CALLEE).of(name=username)
-
-
-def call_from_outside(caller: Uri) -> Cause:
-    """Return the cause for a call of an external caller, if such calls are off."""
-    return CALL_FROM_OUTSIDE.of(domain=caller.host if isinstance(caller, SipUri) else caller.text)

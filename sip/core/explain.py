@@ -4,7 +4,8 @@ import re
 from typing import Final
 
 from sip.core import causes
-from sip.core.causes import CAUSES, CauseKind
+from sip.core.cause_kind import CauseKind
+from sip.core.causes import CAUSES
 from sip.core.errors import Cause
 from sip.core.q850 import Q850_OF_STATUS
 

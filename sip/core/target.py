@@ -1,7 +1,7 @@
 """Targets of a request, and their order by q (RFC 3261 §16.5, §16.6)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sip.core.trunk import Trunk
@@ -47,7 +47,7 @@ class Phone(NamedTuple):
 
     `instance` is its instance id (RFC 5626 §4.1), `call_id` the Call-ID of its REGISTER; both are
     "" if no phone is known.  `flow` is the flow of its REGISTER, `device` the User-Agent; `is_only`
-    is True if the user has no other phone.
+    is True if the user has no other phone; `is_outbound` is True if it uses Outbound.
     """
 
     aor: str
@@ -56,6 +56,7 @@ class Phone(NamedTuple):
     flow: Flow | None = None
     is_only: bool = False
     device: str = ""
+    is_outbound: bool = False
 
     @property
     def identity(self) -> str:
@@ -76,6 +77,7 @@ class Target:
     - `phone` is the phone registered with this address; None for any other target.
     - `fallback` is the flow to use if the name in `uri_text` cannot be resolved.
     - `is_from_dialog` is True if a side of a dialog has named this address.
+    - `others` are other flows to the same phone, to be tried if this one fails (RFC 5626 §7).
     """
 
     uri_text: str
@@ -87,6 +89,7 @@ class Target:
     phone: Phone | None = None
     fallback: Flow | None = None
     is_from_dialog: bool = False
+    others: "tuple[Target, ...]" = ()
 
     def is_same_address(self, other: "Target") -> bool:
         """Return True if both lead to one address; URIs are compared by §19.1.4 (§16.5)."""
@@ -94,6 +97,24 @@ class Target:
             self.uri_text == other.uri_text
             or is_same_contact(parse_uri(self.uri_text), parse_uri(other.uri_text))
         )
+
+    def is_at(self, endpoint: Endpoint) -> bool:
+        """Return True if a phone was seen at an address and port, or has it in its Contact."""
+        phone = self.phone
+        if phone is not None and phone.flow is not None and phone.flow.remote == endpoint:
+            return True
+        uri = parse_uri(self.uri_text)
+        return isinstance(uri, SipUri) and endpoint == (
+            uri.host,
+            uri.port or default_port(uri.param("transport")),
+        )
+
+
+def differ_in_port(one: Uri, other: Uri) -> bool:
+    """Return True if two Contacts differ at most in their port."""
+    if not isinstance(one, SipUri) or not isinstance(other, SipUri):
+        return False
+    return is_same_contact(replace(one, port=other.port), other)
 
 
 def address_key(uri: Uri) -> str:

@@ -11,8 +11,8 @@ from sip.transport.flow import Flow
 from sip.transport.transport_names import TLS
 from sip.transport.transports import Transports
 
-# Option tags that a REGISTER may require: Path (RFC 3327).
-SUPPORTED = frozenset({"path"})
+# Option tags that a REGISTER may require: Path (RFC 3327), Outbound (RFC 5626), GRUU (RFC 5627).
+SUPPORTED = frozenset({"gruu", "outbound", "path"})
 # The body type that a request to the server itself may have; the body is not read.
 ACCEPTED = "application/sdp"
 

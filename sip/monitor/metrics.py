@@ -31,7 +31,7 @@ class Counters(Counter[str]):
 
 MESSAGES_MALFORMED = metric("messages_malformed")  # dropped, or refused with 400 to 505
 MESSAGES_UNSENT = metric("messages_unsent")  # the transport failed
-KEEPALIVES_RECEIVED = metric("keepalives_received")  # datagrams of line ends
+KEEPALIVES_RECEIVED = metric("keepalives_received")  # datagrams of line ends, and STUN
 KEEPALIVES_UNSENT = metric("keepalives_unsent")
 # Messages that were neither answered nor forwarded.
 DROPPED_BANNED = metric("messages_dropped", reason="banned")

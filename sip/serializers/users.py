@@ -35,5 +35,7 @@ def registration_json(registration: Registration) -> dict[str, Any]:
         "address": contact.host,
         "transport": contact.transport,
         "behind_nat": contact.behind_nat,
+        "instance": contact.instance,
+        "reg_id": contact.reg_id,
         "expires_at": rfc3339(contact.expires_at),
     }

@@ -50,6 +50,7 @@ class BindingRow(NamedTuple):
     flow: str = ""
     updated_at: int = 0
     params: str = ""
+    generation: int = 0  # of the temporary GRUUs of its phone; 0 before the first
 
     @property
     def key(self) -> Key:

@@ -468,6 +468,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ("CREATE TABLE desk_phones (user_id INT, mac TEXT UNIQUE, PRIMARY KEY (user_id, mac)) STRICT",),
     (*SPELLINGS, *REMOVED_GROUPS, *CAUSE_KEYS),
     PIECES,
+    # The generation of the temporary GRUUs of a phone (RFC 5627 §5.1).
+    ("ALTER TABLE bindings ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",),
 )
 
 # Columns of the only table of the old server; `password` is the MD5 HA1 for its only realm.

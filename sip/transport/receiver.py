@@ -20,6 +20,7 @@ from sip.message.responses import encode_response
 from sip.message.uri import format_host_port
 from sip.monitor.events import Bus, MessagePassed, RefusalSent
 from sip.monitor.metrics import KEEPALIVES_RECEIVED, MESSAGES_MALFORMED, REFUSALS_UNSENT, Counters
+from sip.transport import stun
 from sip.transport.flow import Flow, reply_flow, source_stamp
 from sip.transport.transports import Transports
 
@@ -64,7 +65,7 @@ class Receiver:
         """Parse one message, add its source to its top Via, and deliver it (§18.2.1)."""
         if not self._allows(flow):
             return
-        if datagram[:1] in b"\r\n\0" and not datagram.strip(b"\r\n\0"):
+        if datagram[:1] in b"\r\n\0" and self._is_keepalive(datagram, flow):
             self.counts[KEEPALIVES_RECEIVED] += 1
             return
         if self._messages.listeners:
@@ -86,6 +87,22 @@ class Receiver:
             self._deliver(message, flow)
         except BadMessage as error:  # some header fields are parsed only when a handler asks
             self._log_unreadable(error.reason, flow)
+
+    def _is_keepalive(self, datagram: bytes, flow: Flow) -> bool:
+        """Return True for line ends, and for a Binding request of STUN, which is answered.
+
+        STUN is for datagrams only (RFC 5626 §3.5).  It is not traced: it belongs to no call.
+        """
+        if not datagram.strip(b"\r\n\0"):
+            return True
+        if datagram[:2] != stun.BINDING_REQUEST or flow.is_connection:
+            return False
+        response = stun.answer(datagram, flow.remote)
+        if response is None:
+            return False
+        with suppress(OSError):
+            self._transports.send_datagram(response, flow)
+        return True
 
     def refuse_on_connection(self, bad: BadStream, flow: Flow) -> None:
         """Answer, if possible, the last message of a stream that can't be cut into messages."""

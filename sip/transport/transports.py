@@ -118,6 +118,11 @@ class Transports:
             self.publish("out", data, flow)
         return flow
 
+    def send_datagram(self, data: bytes, flow: Flow) -> None:
+        """Send octets that are no SIP message, without an event.  Raises OSError."""
+        sock = self._by_local.get(flow.local) or self._socket_for(flow.local, flow.remote)
+        sock.send(data, flow)
+
     def publish(self, direction: str, data: bytes, flow: Flow) -> None:
         """Publish a message that was received or sent along a flow."""
         transport, local, remote, _, _ = flow

@@ -3,7 +3,9 @@
 import pytest
 
 from sip.monitor.metrics import DROPPED_TOO_SHORT
+from sip.transport.flow import Flow
 from tests.support.cases import cases
+from tests.support.fake_transport import SERVER
 from tests.support.world import REALM, World
 
 VICTIM = ("203.0.113.9", 5060)
@@ -61,6 +63,8 @@ REQUESTS = {
     "hardly a request": b"OPTIONS sip:192.0.2.1 SIP/2.0\r\nv: SIP/2.0/UDP h\r\n\r\n",
     "garbage": bytes(range(256)),
     "keep-alive": b"\r\n\r\n",
+    "STUN": b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12),
+    "STUN with an unknown attribute": b"\0\1\0\4\x21\x12\xa4\x42" + bytes(12) + b"\0\3\0\0",
     "a response": b"SIP/2.0 200 OK\r\n" + VIA.encode() + b"\r\nCSeq: 1 INVITE\r\n\r\n",
     "the shortest REGISTER": shortest("REGISTER", US),
     "the shortest OPTIONS": shortest("OPTIONS", US),
@@ -85,6 +89,23 @@ def test_one_datagram_and_three_octets_come_for_one(world: World, name: str):
     assert len(sent) <= 1
     assert sum(map(len, sent)) <= 3 * len(REQUESTS[name])
     assert not world.server.layer.servers
+
+
+def test_a_flood_of_stun_counts_as_messages_of_its_source(world: World):
+    """In an overload, its share is that of any other datagrams; a verified phone keeps its own."""
+    guard, bob = world.server.guard, world.phone("bob")
+    for _ in range(30):
+        world.now += 0.05
+        guard.tick(world.now, has_backlog=True)
+        for _ in range(200):
+            guard.allows(Flow("UDP", SERVER, VICTIM))
+    world.lost.clear()
+    for _ in range(1000):
+        world.server.receiver.receive(REQUESTS["STUN"], Flow("UDP", SERVER, VICTIM))
+    assert len(world.lost) < 100
+    assert guard.dropped_for_overload > 900
+    world.deliver(REQUESTS["STUN"], bob.address)
+    assert len(bob.inbox) == 1
 
 
 @pytest.mark.parametrize("name", ["REGISTER", "OPTIONS", "INVITE as a user"])

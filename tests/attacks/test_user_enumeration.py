@@ -25,10 +25,13 @@ def stranger(world: World):
     return world.phone("thief", registered=False, host=THIEF)
 
 
-def asks(stranger, method: str, username: str, as_user: bool = False, password: str = ""):
-    """Return the answer to a request for a user, or as a user."""
+def asks(
+    stranger, method: str, username: str, as_user: bool = False, password: str = "", more: str = ""
+):
+    """Return the answer to a request for a user, or as a user; `more` is added to its URI."""
     aor = f"sip:{username}@{REALM}"
     uri = f"sip:{REALM}" if method == "REGISTER" else (f"sip:alice@{REALM}" if as_user else aor)
+    uri += more
     from_uri = aor if as_user or method == "REGISTER" else STRANGER
     request = stranger.request(
         method, uri, to=f"<{aor}>" if method == "REGISTER" else "", from_uri=from_uri
@@ -67,6 +70,16 @@ def test_a_known_user_is_answered_like_an_unknown_one(stranger, method, as_user,
     heard = {
         without_what_differs(asks(stranger, method, name, as_user, password), name)
         for name in ("bob", "nob", "off")
+    }
+    assert len(heard) == 1, heard
+
+
+def test_public_gruus_show_no_user(stranger):
+    """RFC 5627 §6.1, where 404 is recommended: that would show which names exist."""
+    names = ("bob", "nob", "off")
+    heard = {
+        without_what_differs(asks(stranger, "INVITE", name, more=";gr=urn:uuid:1"), name)
+        for name in names
     }
     assert len(heard) == 1, heard
 

@@ -9,7 +9,13 @@ from sip.message.message import Request, parse
 
 @pytest.mark.parametrize(
     ("required", "unsupported"),
-    [("path", None), ("PATH, Path", None), ("path, gruu", "gruu"), ("a,b", "a, b"), ("", None)],
+    [
+        ("path, gruu,outbound", None),
+        ("PATH, Path", None),
+        ("path, pref", "pref"),
+        ("a,b", "a, b"),
+        ("", None),
+    ],
 )
 def test_unsupported_option_tags_are_named(required: str, unsupported: str | None):
     """§8.2.2.3."""

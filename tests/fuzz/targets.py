@@ -36,6 +36,7 @@ from sip.transport.dns.client import MAX_RECORDS, NameServers, NoAnswer, Records
 from sip.transport.dns.exchange import _by_tcp, _by_udp
 from sip.transport.dns.resolver import MAX_HOPS, NoRoute, Resolver
 from sip.transport.flow import flow_text, parse_flow
+from sip.transport.stun import answer
 from tests.fuzz.servers import callee, form, member, stranger
 from tests.support.properties import (
     REFUSED,
@@ -362,11 +363,20 @@ def rtp(octets: bytes) -> None:
     assert echoed is None or echoed.payload == packet.payload
 
 
+def stun(octets: bytes) -> None:
+    """A response is of the same transaction, and little longer than its request."""
+    for remote in (("192.0.2.7", 5060), ("2001:db8::7", 65535)):
+        response = answer(octets, remote)
+        if response is not None:
+            assert response[4:20] == octets[4:20]
+            assert len(response) <= 2.5 * len(octets)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     read.__name__: read
     for read in (
         *(message, stream, via, address, parameters, uri, contact, digest, route, flow),
-        *(name_server, csv_file, stranger, member, callee, form, session, rtp),
+        *(name_server, csv_file, stranger, member, callee, form, session, rtp, stun),
     )
 }
 # Targets of SIP messages, which the mutator can make.

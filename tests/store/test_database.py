@@ -249,7 +249,7 @@ def test_bindings_of_before_find_their_accounts(path):
     ]
     assert rows[0] == (
         *(3, "alice@example.com", "sip:a1@h", 9, 0.5, "call", 7),
-        *("p", "i", 2, "agent", "flow", 100, ""),
+        *("p", "i", 2, "agent", "flow", 100, "", 0),
     )
     assert users == [
         (3, 1, 200),
@@ -285,7 +285,7 @@ def test_bindings_of_before_have_no_other_parameters(path):
     with Database(path) as database:
         bindings = BindingStore(database)
         assert bindings.load(0) == [before]
-        after = before._replace(cseq=8, params=";audio")
+        after = before._replace(cseq=8, params=";audio", generation=7)
         bindings.save([after], [], lambda: None).wait()
         bindings.close()
     with Database(path) as database:

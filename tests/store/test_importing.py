@@ -285,7 +285,7 @@ def test_an_import_that_disables_lets_the_phones_go(users, path):
         other.execute("UPDATE users SET online = 1")
         other.execute(
             "INSERT INTO bindings VALUES (1, 'alice@example.com', 'sip:a@h', 9, 1.0,"
-            " '', 0, '', '', 0, '', '', 0, '')"
+            " '', 0, '', '', 0, '', '', 0, '', 0)"
         )
     take(users, "username,enabled,display_name\nalice,no,\nbob,yes,Bob\n", update=True)
     assert [(account.id, account.username) for account in gone] == [(1, "alice")]

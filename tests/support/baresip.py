@@ -63,6 +63,7 @@ class Baresip(Phone):
 
     kind = "baresip"
     further_setup = ""  # lines of its configuration
+    account_parameters = ""  # further parameters of its account
 
     def __init__(self, user: str, home: Path, *setup, **options) -> None:
         super().__init__(user, home, *setup, **options)
@@ -100,7 +101,7 @@ class Baresip(Phone):
         self._do(
             "uanew",
             f"<{self.uri}>;auth_user={self.user};auth_pass={self.password}"
-            f';outbound="{self.proxy}";regint=600',
+            f';outbound="{self.proxy}";regint=600{self.account_parameters}',
         )
 
     def registers(self) -> None:
@@ -247,6 +248,14 @@ class BaresipTls(Baresip):
     @property
     def further_setup(self) -> str:
         return f"sip_cafile {self.home.parent / CA_FILE}\nsip_verify_server yes\n"
+
+
+class OutboundBaresip(Baresip):
+    """A baresip that sends a reg-id, and STUN requests to the SIP port (RFC 5626)."""
+
+    kind = "baresip with Outbound"
+    further_setup = "module_tmp uuid.so\n"
+    account_parameters = ";sipnat=outbound"
 
 
 class BaresipWithMailbox(Baresip):

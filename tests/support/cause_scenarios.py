@@ -230,6 +230,22 @@ def _(world, patch):
     registers(unregistered(world), headers=("Contact: <sips:bob@192.0.2.9>",))
 
 
+INSTANCE = '+sip.instance="<urn:uuid:1>"'
+
+
+@provokes("outbound_unsupported")
+def _(world, patch):
+    bob = unregistered(world)
+    proxied = ("Via: SIP/2.0/UDP 192.0.2.77;branch=z9hG4bKedge", "Supported: outbound")
+    registers(bob, headers=(f"Contact: {bob.contact};{INSTANCE};reg-id=1", *proxied))
+
+
+@provokes("contact_is_user")
+def _(world, patch):
+    fields = (f"Contact: <{BOB}>;{INSTANCE}", "Supported: gruu")
+    registers(unregistered(world), headers=fields)
+
+
 @provokes("cseq_out_of_order")
 def _(world, patch):
     bob = unregistered(world)

@@ -20,6 +20,9 @@ def _(world, patch):
 provokes("unknown_callee")(lambda world, patch: sends(world, patch, uri=f"sip:999@{REALM}"))
 
 
+provokes("unknown_gruu")(lambda world, patch: sends(world, patch, uri=f"sip:tgruu.x@{REALM};gr"))
+
+
 @provokes("disabled_callee")
 def disabled_callee(world, patch, *, enabled: bool = False):
     world.users.add("bob", "secret").enabled = enabled

@@ -26,7 +26,10 @@ def place():
         peer.close()
 
 
-@pytest.mark.parametrize("datagram", [b"OPTIONS sip:a SIP/2.0\r\n", b"garbage", b"\r\n\r\n"])
+STUN = b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12)
+
+
+@pytest.mark.parametrize("datagram", [b"OPTIONS sip:a SIP/2.0\r\n", b"garbage", b"\r\n\r\n", STUN])
 def test_a_rejected_message_is_not_parsed_counted_or_logged(datagram, caplog):
     """For every content, so that a rejection costs little."""
     receiver = Receiver(

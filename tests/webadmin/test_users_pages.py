@@ -178,12 +178,14 @@ def test_the_page_of_a_user_shows_its_phones(browser, context, bound):
     alice = context.users.add("alice", "secret")
     bound(alice)
     bound(alice, "sip:alice@10.0.0.5:5060", 125, flow=FLOW + ";nat", user_agent="")
+    bound(alice, "sip:alice@10.0.0.5:5060", 65, flow=FLOW + ";nat;ob=2", user_agent="")
     words = browser.get(f"/users/{alice.id}").words
     first = "Yealink SIP-T46U sip:alice@198.51.100.20:5060 198.51.100.20:61000 UDP 1 h Sign off"
     assert first in words
     second = "unknown sip:alice@10.0.0.5:5060 198.51.100.20:61000 UDP, behind NAT 2 min 5 s"
     second += " Sign off"
     assert second in words
+    assert "198.51.100.20:61000 UDP, behind NAT, flow 2 1 min 5 s" in words
 
 
 def test_one_phone_is_dropped(browser, context, bound):

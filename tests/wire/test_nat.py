@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.support.baresip import Baresip, BaresipTcp
+from tests.support.baresip import Baresip, BaresipTcp, OutboundBaresip
 from tests.support.network import Machine, Network, Router
 from tests.support.phone import PhoneAt
 from tests.support.phone_calls import talk
@@ -83,6 +83,7 @@ def test_a_phone_behind_nat_hears_the_robot(at, server: Server, place: PhoneAt):
     (PhoneAt(Aware, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
     (PhoneAt(Baresip, "home_desk"), PhoneAt(BaresipTcp, "street6")),
     (PhoneAt(BaresipTcp, "home_desk"), PhoneAt(Baresip, "street6")),
+    (PhoneAt(OutboundBaresip, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
 )
 def test_phones_behind_nat_call_and_are_called(at, one, other):
     """RFC 3581 §4, RFC 5626 §5.3: each request of a dialog finds its side, from either side."""
@@ -107,6 +108,7 @@ def test_phones_behind_nat_call_and_are_called(at, one, other):
     (PhoneAt(PrivateTcp, "home_desk"), PhoneAt(Baresip, "office_desk")),
     (PhoneAt(Baresip, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
     (PhoneAt(PrivateTcp, "home_desk"), PhoneAt(PrivateTcp, "office_desk")),
+    (PhoneAt(OutboundBaresip, "home_desk"), PhoneAt(OutboundBaresip, "office_desk")),
 )
 def test_a_call_outlives_the_server(server, at, one, other):
     """RFC 3261 §16.4, RFC 5626 §5.3: flows that tickets name, and phones that come back on others.

@@ -18,7 +18,11 @@ UserText = Annotated[str, Meta(min_length=1, max_length=MAX_USERNAME + MAX_REALM
 
 
 class Registration(Struct, frozen=True):
-    """One contact of a user; `address` is the host that its REGISTER came from."""
+    """One contact of a user; `address` is the host that its REGISTER came from.
+
+    `instance` is the instance id of the phone, or ""; `reg_id` is the number of its flow if it uses
+    Outbound (RFC 5626), else 0.
+    """
 
     id: str
     user_id: int
@@ -29,6 +33,8 @@ class Registration(Struct, frozen=True):
     address: str
     transport: str
     behind_nat: bool
+    instance: str
+    reg_id: int
     expires_at: str
 
 

@@ -7,7 +7,7 @@ from sip.core.target import Target
 from sip.message.grammar import BadMessage, value_of
 from sip.message.headers import parse_name_addr
 from sip.message.message import Message, Request, Response
-from sip.message.uri import SipUri
+from sip.message.uri import SipUri, parse_uri
 from sip.monitor.events import MAX_DEVICE, RingingPhone
 from sip.transport.flow import Flow, via_matches_source
 
@@ -19,6 +19,10 @@ def phone_of(response: Response, target: Target, flow: Flow) -> RingingPhone:
     if not device and target.phone is not None:
         device = printable(target.phone.device)
     behind_nat = is_target_behind_nat(target, flow)
+    if behind_nat and target.phone is not None and target.phone.is_outbound:
+        # With Outbound each phone is reached along its flow; its Contact shows a NAT.
+        uri = parse_uri(target.uri_text)
+        behind_nat = not isinstance(uri, SipUri) or uri.host != flow.remote[0]
     return RingingPhone(flow.remote, flow.transport, device, behind_nat)
 
 

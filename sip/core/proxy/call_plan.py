@@ -19,13 +19,14 @@ from sip.core import causes
 from sip.core.auth.authenticator import Account, Accounts
 from sip.core.domains import Domains
 from sip.core.errors import Cause, Refused
+from sip.core.gruu import is_gruu
 from sip.core.proxy.diversion import Diversion, add_diversions
 from sip.core.proxy.target_set import MAX_TARGETS, TargetSet
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.target import Target, as_request_uri
 from sip.message.grammar import BadMessage
 from sip.message.message import Request
-from sip.message.uri import SipUri, parse_uri
+from sip.message.uri import SipUri, Uri, parse_uri
 from sip.store.call_settings import USUAL, CallSettings
 from sip.store.groups import ALL, Group
 
@@ -193,6 +194,25 @@ class CallPlan:
         self.peer = username
         return self._stage_of(gateway)
 
+    def _enter_gruu(self, uri: Uri, realm: str) -> Stage | None:
+        """Return the stage of one phone of a user; it is not forwarded (RFC 5627 §6.1)."""
+        self._group = self._owner = None
+        self._settings, self.is_group, self.peer = USUAL, False, uri.text.partition(":")[2]
+        account = self._target_set.gruu_user(uri, realm)
+        if account is None:
+            self.fault = causes.UNKNOWN_GRUU.of(uri=uri.text)
+            return None
+        name = account.username
+        self.peer = f"{name}'s phone"
+        if account.call_settings is not None and account.call_settings.dnd:
+            self.fault = causes.DO_NOT_DISTURB.of(name=name)
+            return None
+        targets = self._target_set.of_gruu(uri, realm)
+        if not targets:
+            self.fault = causes.UNREGISTERED_CALLEE.of(name=name)
+            return None
+        return Stage(targets)
+
     def _is_new(self, kind: str, number: int) -> bool:
         """Return True if a user or group has not taken part in this call yet."""
         if (kind, number) in self._seen or len(self._seen) >= MAX_TARGETS:
@@ -277,6 +297,8 @@ class CallPlan:
         except BadMessage as bad:
             self.fault = causes.NO_ROUTE.of(uri=target, fault=bad.reason)
             return None
+        if realm is not None and is_gruu(uri):
+            return self._enter_gruu(uri, realm)
         if realm is not None:
             return self._enter(self._domains.username_of(uri), realm)
         self._group = self._owner = None

@@ -18,26 +18,33 @@ the phone.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from sip.core import causes
 from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Refused
+from sip.core.gruu import is_gruu
 from sip.core.proxy.record_route import first_uri
-from sip.core.proxy.remote_targets import RemoteTarget, RemoteTargets
+from sip.core.proxy.remote_targets import RemoteTarget, RemoteTargets, is_still_there
+from sip.core.proxy.route_processing import next_uri
 from sip.core.proxy.route_ticket import DialogSide, Tickets
 from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.trunk_table import Trunks
+from sip.core.proxy.validation import unreachable_callee
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat import flow_to_sender
-from sip.core.target import Target, address_key, as_request_uri, endpoint_key, is_sips
+from sip.core.target import (
+    Target,
+    address_key,
+    as_request_uri,
+    differ_in_port,
+    endpoint_key,
+    is_sips,
+)
 from sip.core.trunk import Trunk
-from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
 from sip.message.uri import SipUri, Uri, is_address, is_same_contact, parse_uri
 from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Endpoint, Flow, via_matches_source
-from sip.transport.transport_names import default_port
 from sip.transport.transports import Transports
 
 # Methods whose Contact becomes the remote target of the peer, in the request and in its 2xx
@@ -85,8 +92,14 @@ class Dialogs:
         Return None if no side of the dialog has named the address; the request is then handled as
         outside a dialog.  Raises Refused (430) if the flow to a phone is gone, and BadMessage.
         """
-        uri = _next_uri(request)
+        uri = next_uri(request)
         is_routed = "route" in request.present
+        if is_gruu(request.uri) and (realm := self._realm_of_gruu(request.uri)) is not None:
+            phone = self._phone_of_gruu(request, side, realm)
+            if phone is None or (side.user and not is_routed):
+                return phone
+            # The route set or the ticket leads to the phone; its Path is not used (RFC 5627 §6.1).
+            request.uri_text = phone.uri_text
         moved = None if is_routed else self._moved_phone(request, side)
         known = self.remote_targets.of_side(request.call_id, request.to.tag)
         if known or side.answer:
@@ -104,6 +117,26 @@ class Dialogs:
             return self._target_at_uri(request, side, side.seen)
         return self._registered_target(request, side, uri)
 
+    def _realm_of_gruu(self, uri: Uri) -> str | None:
+        """Return the realm of a GRUU in a local domain; None if it is of another one."""
+        return None if self.domains.has_foreign_maddr(uri) else self.domains.realm_of(uri)
+
+    def _phone_of_gruu(self, request: Request, side: DialogSide, realm: str) -> Target | None:
+        """Return the phone of a GRUU; None if this side is another user.
+
+        Raises Refused: 404 for no GRUU of ours, 480 for a phone that is away (RFC 5627 §6.1).
+        """
+        targets, uri = self.target_set(is_sips(request.uri_text)), request.uri
+        user = targets.gruu_user(uri, realm)
+        if user is None:
+            raise Refused(404, causes.UNKNOWN_GRUU.of(uri=uri.text))
+        phones = targets.phones_of_gruu(uri, realm)
+        if not phones:
+            raise Refused(480, unreachable_callee(user.username, is_enabled=user.enabled))
+        phone = phones[0].phone
+        is_other = side.user and not (phone and self.tickets.is_of_user(side, phone.aor))
+        return None if is_other else phones[0]
+
     def _named_target(
         self,
         request: Request,
@@ -117,7 +150,7 @@ class Dialogs:
         named = next((target for target in known if target.key_hash == wanted), None)
         if (
             named is not None
-            and _is_still_there(named, moved)
+            and is_still_there(named, moved)
             and (named.flow is None or self.transports.is_reachable(named.flow))
         ):
             return self._target_at_uri(request, side, named.source, named.flow)
@@ -130,7 +163,7 @@ class Dialogs:
         self, request: Request, side: DialogSide, seen: Endpoint, flow: Flow | None = None
     ) -> Target:
         """Return the target at the Request-URI or Route, which the peer at `seen` has named."""
-        fallback, uri = side.flow, _next_uri(request)
+        fallback, uri = side.flow, next_uri(request)
         if fallback is None and isinstance(uri, SipUri) and not is_address(uri.host):
             with suppress(OSError):  # the fallback is for a name that DNS does not know
                 fallback = self.transports.flow_to(seen)
@@ -234,7 +267,7 @@ class Dialogs:
         ):
             return None  # the usual case, and a cheap check
         bound = self._contacts_of_user(request, side)
-        if not bound or any(_is_at(target, side.seen) for target in bound):
+        if not bound or any(target.is_at(side.seen) for target in bound):
             return None
         return self._current_phone(request, side, bound)
 
@@ -259,7 +292,7 @@ class Dialogs:
         other_port = [
             target
             for target in others
-            if target.source == side.seen[0] and _differ_in_port(parse_uri(target.uri_text), uri)
+            if target.source == side.seen[0] and differ_in_port(parse_uri(target.uri_text), uri)
         ]
         only = [target for target in phones if self._is_reachable(target)]
         if side.is_of_phone:
@@ -410,8 +443,11 @@ class Dialogs:
         )
         if call is None:
             return None
-        address = address_key(parse_uri(call.uri_text))
+        uri = parse_uri(call.uri_text)
+        address = address_key(uri)
         same = [t for t in bound if t.phone and self.tickets.is_phone(call.callee, t.phone)]
+        if is_gruu(uri) and self.domains.is_local(uri):
+            return same[0] if same else None
         there = [
             target
             for target in same or bound
@@ -423,9 +459,7 @@ class Dialogs:
         phone = None
         if call.callee.is_of_phone and not call.routes:
             phone = self._current_phone(request, call.callee, bound)
-        has_moved = phone is not None and not any(
-            _is_at(t, call.callee.seen) for t in same or bound
-        )
+        has_moved = phone is not None and not any(t.is_at(call.callee.seen) for t in same or bound)
         if phone is not None and has_moved:
             return phone
         return Target(
@@ -448,24 +482,6 @@ def _is_plain(side: DialogSide) -> bool:
     return not side.flow.is_connection and side.is_of_phone and not side.is_bound
 
 
-def _is_still_there(named: RemoteTarget, moved: Target | None) -> bool:
-    """Return False if a phone has registered from another address since it named a target."""
-    if moved is None:
-        return True
-    phone = moved.phone
-    if named.flow is None or phone is None or phone.flow is None:
-        return moved.source == named.source[0]
-    return phone.flow.remote == named.source
-
-
-def _next_uri(request: Request) -> Uri:
-    """Return the next hop of a request: its first Route, else its Request-URI (§16.6, step 7)."""
-    if "route" not in request.present:
-        return request.uri
-    values = request.values("route")
-    return parse_name_addr(values[0]).uri if values else request.uri
-
-
 def _is_in_ticket(side: DialogSide, contact: Uri, back: Flow | None) -> bool:
     """Return True if a ticket leads to a Contact already, or if it is no SIP URI."""
     if not isinstance(contact, SipUri):
@@ -475,22 +491,3 @@ def _is_in_ticket(side: DialogSide, contact: Uri, back: Flow | None) -> bool:
     if back is not None:
         return (back.transport, back.remote) == (side.flow.transport, side.flow.remote)
     return address_key(contact) == endpoint_key(side.seen, side.flow.transport)
-
-
-def _is_at(target: Target, endpoint: Endpoint) -> bool:
-    """Return True if a phone was seen at an address and port, or has it in its Contact."""
-    phone = target.phone
-    if phone is not None and phone.flow is not None and phone.flow.remote == endpoint:
-        return True
-    uri = parse_uri(target.uri_text)
-    return isinstance(uri, SipUri) and endpoint == (
-        uri.host,
-        uri.port or default_port(uri.param("transport")),
-    )
-
-
-def _differ_in_port(one: Uri, other: Uri) -> bool:
-    """Return True if two Contacts differ at most in their port."""
-    if not isinstance(one, SipUri) or not isinstance(other, SipUri):
-        return False
-    return is_same_contact(replace(one, port=other.port), other)

@@ -14,6 +14,7 @@ starts.  The bounds: the pending branches together use no more than the Max-Brea
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from sip.core import causes
 from sip.core.cause_fields import reason_of
@@ -286,7 +287,17 @@ class Fork:
         self.free_breadth += attempt.breadth
         if not attempt.next_hops:
             status = 480 if self._remove_binding(attempt) else 503
-            self.context.answers.append(Answered(status, None))
+            if not (attempt.target.others and self._try_other_flow(attempt)):
+                self.context.answers.append(Answered(status, None))
+
+    def _try_other_flow(self, attempt: Attempt) -> bool:
+        """Try the next flow of a phone after one that has failed (RFC 5626 §7); False: none."""
+        others = attempt.target.others
+        is_earlier = attempt.stage != self.stage
+        if not others or is_earlier or self.context.is_decided or self.started >= MAX_BRANCHES:
+            return False
+        self._start(replace(others[0], others=others[1:]), attempt.breadth)
+        return True
 
     def _remove_binding(self, attempt: Attempt) -> bool:
         """Remove the binding of a phone that no connection reaches; True if there was one.
@@ -330,6 +341,14 @@ class Fork:
             self.fault = causes.GATEWAY_LOGIN.of(peer=self._peer())
             event, response = BranchEvent(branch, 500, None), None
         self.free_breadth += attempt.breadth
+        if event.status == 430 or is_silent:
+            if attempt.target.others and self._try_other_flow(attempt):
+                context.pending.remove(branch)
+                return
+            if event.status == 430 and attempt.target.phone is not None:
+                # RFC 5626 §11.5: a 430 is for proxies, not for phones.
+                self.fault = causes.FLOW_LOST.of()
+                event, response = BranchEvent(branch, 480, None), None
         if response is not None and self._is_redirected(branch, response):
             return
         relay, losers = context.receive(branch, event.status, response)

@@ -8,6 +8,7 @@ from sip.core import causes
 from sip.core.auth.authenticator import Account, Authenticator
 from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Cause, Challenged, Refused
+from sip.core.gruu import is_gruu
 from sip.core.guard.call_limits import NO_SLOT, CallLimits
 from sip.core.proxy.call_control import CallControl
 from sip.core.proxy.call_events import CallEvents
@@ -17,6 +18,7 @@ from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.diversion import remove_diversions
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
+from sip.core.proxy.gruu_targets import callee_aor, gruu_targets
 from sip.core.proxy.loops import breadth_left, loop_mark
 from sip.core.proxy.past_parties import PastParties
 from sip.core.proxy.planned_fork import PlannedFork
@@ -25,14 +27,17 @@ from sip.core.proxy.remote_targets import RemoteTargets
 from sip.core.proxy.robot_targets import ROBOT, RobotTargets
 from sip.core.proxy.route_processing import pop_own_routes, strip_own_maddr
 from sip.core.proxy.route_ticket import DialogSide, OwnRoute, Tickets
-from sip.core.proxy.target_set import TargetSet
+from sip.core.proxy.target_set import TargetSet, phone_along
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.proxy.validation import (
     check_ack,
     check_forwardable,
+    external_caller_cause,
     not_served_here,
     outside_cause,
+    unreachable_callee,
 )
+from sip.core.registrar.gruus import Gruus
 from sip.core.registrar.location import Location
 from sip.core.target import Phone, Target, as_request_uri, is_sips
 from sip.message.grammar import BadMessage
@@ -78,8 +83,10 @@ class Proxy:
         is_bound: Callable[[Flow], bool],
         bus: Bus,
         router: CallRouter,
+        gruus: Gruus,
     ) -> None:
         self.layer = layer
+        self.gruus = gruus
         self.router = router
         self.authenticator = authenticator
         self.domains = domains
@@ -252,19 +259,15 @@ class Proxy:
         if side is None:
             return self._answered(request, flow)
         realm = self._realm_here(request)
-        if realm is None:
-            return None
-        targets = self._target_set().of_user(self.domains.username_of(request.uri), realm)
+        targets = [] if realm is None else self._target_set().of_uri(request.uri, realm)
         return max(targets, key=lambda target: target.q, default=None)
 
     def _answered(self, request: Request, flow: Flow) -> Target | None:
         """Return the phone in the dialog of a caller without a Route, None if none is known."""
         if not request.to.tag or "route" in request.present:
             return None
-        realm, name = self._realm_here(request), self.domains.username_of(request.uri)
-        bound: list[Target] = []
-        if realm is not None and name:
-            bound = self._target_set().of_user(name, realm)
+        realm = self._realm_here(request)
+        bound = [] if realm is None else self._target_set().of_uri(request.uri, realm)
         return self.dialogs.answered_target(request, flow, bound)
 
     def _outside_dialog(self, request: Request, upstream: Upstream, mark: str) -> None:
@@ -280,9 +283,9 @@ class Proxy:
         target_set = self._target_set(request.uri_text[3:4] != ":" and is_sips(request.uri_text))
         is_external = account is None and not self._is_from_gateway(request, upstream)
         answered = self._answered(request, upstream.flow)
-        plan: CallPlan | None = None
+        plan = None
         try:
-            if is_call and realm is not None and answered is None:
+            if is_call and realm is not None and answered is None and not is_gruu(request.uri):
                 plan = self.rules.plan(request, upstream, realm, target_set)
             if answered is not None:
                 targets = [answered]
@@ -296,11 +299,14 @@ class Proxy:
                     return  # it is answered
         except Refused as refused:
             raise target_set.explain(refused, upstream.sent_by, is_external=is_external) from None
-        caller = self._phone_of(account, request, upstream.flow) if account else None
+        caller: Phone | None = None
+        if account is not None:
+            aor = address_of_record(account.username, self._realm_of_caller(request))
+            caller = phone_along(self.location, aor, upstream.flow)
         slot = NO_SLOT
         if is_call and is_external and realm is not None:
-            username = self.authenticator.account_name(request.uri, realm)
-            slot = self.call_limits.slot(upstream, address_of_record(username, realm))
+            aor = callee_aor(request, realm, targets, self.authenticator)
+            slot = self.call_limits.slot(upstream, aor)
         with slot:
             call = self.calls.start(request, upstream, account, realm or "") if is_call else None
             if answered is not None:
@@ -392,6 +398,8 @@ class Proxy:
         ):
             event = request.value("event") or "(none)"
             raise Refused(489, causes.UNSUPPORTED_EVENT.of(event=event))
+        if is_gruu(uri):
+            return gruu_targets(request, realm, target_set, is_external=is_external)
         targets = target_set.of_user(username, realm)
         if targets:
             return targets
@@ -411,11 +419,11 @@ class Proxy:
                 return [gateway]
         if callee is None:
             raise Refused(480 if is_external else 404, causes.UNKNOWN_CALLEE.of(name=username))
-        raise Refused(480, causes.unreachable_callee(username, is_enabled=callee.enabled))
+        raise Refused(480, unreachable_callee(username, is_enabled=callee.enabled))
 
     def _target_set(self, is_secure: bool = False) -> TargetSet:
         accounts, transports = self.authenticator.accounts, self.layer.transports
-        return TargetSet(accounts, self.domains, self.location, transports, is_secure)
+        return TargetSet(accounts, self.domains, self.location, transports, self.gruus, is_secure)
 
     def _caller(self, request: Request, upstream: Upstream) -> Account | None:
         """Return the account of the caller, None for an external caller that is allowed.
@@ -438,17 +446,8 @@ class Proxy:
         if not self.calls_from_outside:
             if self._realm_here(request) is None:
                 raise Refused(403, causes.wrong_domain(self.domains, request.uri, upstream.sent_by))
-            raise Refused(403, causes.call_from_outside(request.from_.uri))
+            raise Refused(403, external_caller_cause(request.from_.uri))
         return None
-
-    def _phone_of(self, account: Account, request: Request, flow: Flow) -> Phone:
-        """Return the phone of a user at the end of a flow; without instance id if unknown."""
-        aor = address_of_record(account.username, self._realm_of_caller(request))
-        bindings = self.location.bindings(aor)
-        for binding in bindings:
-            if binding.flow.remote == flow.remote:
-                return binding.phone(aor, is_only=len(bindings) == 1)
-        return Phone(aor)
 
     def _is_from_gateway(self, request: Request, upstream: Upstream) -> bool:
         """Return True if a gateway sends a request, not a local user's phone on the same host.
@@ -484,10 +483,10 @@ class Proxy:
         network = network_of(upstream.flow.remote[0])
         if self.location.is_registered_from_network(network, account.username, realm):
             return True
-        called, realm_here = self.domains.username_of(request.uri), self._realm_here(request)
+        realm_here = self._realm_here(request)
         if realm_here is None or not self.calls_from_outside:
             return False
-        return bool(self._target_set().of_user(called, realm_here))
+        return bool(self._target_set().of_uri(request.uri, realm_here))
 
     def _authenticate(self, request: Request, upstream: Upstream) -> Account:
         realm = self._realm_of_caller(request)

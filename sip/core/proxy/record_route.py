@@ -85,7 +85,10 @@ class RecordRoutes:
         callee = target.phone if is_registered else None
         # Unless both sides have authenticated, the caller is reached only along its flow.
         are_users = caller is not None and (is_direct or target.flow is not None)
-        to_caller = self._caller_side(request, caller_flow, are_users=are_users)
+        has_flow = caller is not None and caller.is_outbound
+        to_caller = self._caller_side(
+            request, caller_flow, are_users=are_users, is_outbound=has_flow
+        )
         if caller is not None and is_direct:
             to_callee = _side_at_contact(parse_uri(target.uri_text), callee_flow)
         else:
@@ -115,7 +118,9 @@ class RecordRoutes:
     def _side_along(self, flow: Flow) -> DialogSide:
         return DialogSide(flow, flow.remote, is_bound=self.is_bound(flow))
 
-    def _caller_side(self, request: Request, flow: Flow, *, are_users: bool) -> DialogSide:
+    def _caller_side(
+        self, request: Request, flow: Flow, *, are_users: bool, is_outbound: bool
+    ) -> DialogSide:
         """Return how to reach the caller, whose request came along `flow`.
 
         The problem: later requests must reach the caller, but neither its Contact nor its Via may
@@ -123,7 +128,8 @@ class RecordRoutes:
         The invariant: the Contact is used only if both sides have authenticated and it can be
         reached.  The five cases, first match wins:
 
-        1. On a connection: that connection, or a new one to the port that the caller listens on.
+        1. With Outbound: the flow that it has registered (RFC 5626 §5.3.2).  On a connection: that
+           connection, or a new one to the port that the caller listens on.
         2. Behind a proxy that records a Route, or if a side has not authenticated: the flow, at the
            port that a true Via names.
         3. Without a readable Contact: the address that it was seen at if its Via is true, else the
@@ -131,6 +137,8 @@ class RecordRoutes:
         4. With a Contact that can be reached: the Contact.
         5. With any other Contact (NAT, a local domain, no DNS entry): the flow.
         """
+        if is_outbound:
+            return self._side_along(flow)
         is_connected, is_recorded = flow.connection > 0, "record-route" in request.present
         via = request.via
         via_is_true = via_matches_source(via, flow)

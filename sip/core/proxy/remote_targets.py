@@ -8,6 +8,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from sip.core.proxy.route_ticket import DialogSide
+from sip.core.target import Target
 from sip.core.trunk import Trunk
 from sip.transport.flow import Endpoint, Flow
 
@@ -99,3 +100,13 @@ class RemoteTargets:
         if known is None or (known.caller_tag, known.caller) != (hash(caller_tag), caller):
             return None
         return known
+
+
+def is_still_there(named: RemoteTarget, moved: Target | None) -> bool:
+    """Return False if a phone has registered from another address since it named a target."""
+    if moved is None:
+        return True
+    phone = moved.phone
+    if named.flow is None or phone is None or phone.flow is None:
+        return moved.source == named.source[0]
+    return phone.flow.remote == named.source

@@ -115,3 +115,11 @@ def postprocess_route(request: Request) -> SipUri | Uri:
         request.set_values("route", "Route", rest)
         request.uri_text = first.uri_text
     return uri
+
+
+def next_uri(request: Request) -> Uri:
+    """Return the next hop of a request: its first Route, else its Request-URI (§16.6, step 7)."""
+    if "route" not in request.present:
+        return request.uri
+    values = request.values("route")
+    return parse_name_addr(values[0]).uri if values else request.uri

@@ -4,21 +4,33 @@ from dataclasses import replace
 
 from sip.core import causes
 from sip.core.auth.authenticator import Account, Accounts
-from sip.core.domains import Domains, address_of_record
+from sip.core.domains import Domains, address_of_record, user_of_aor
 from sip.core.errors import Cause, Refused
-from sip.core.registrar.bindings import Binding
+from sip.core.gruu import is_gruu
+from sip.core.registrar.bindings import Binding, latest_flows_first
+from sip.core.registrar.gruus import Gruus
 from sip.core.registrar.location import Location
-from sip.core.target import Target, is_sips
+from sip.core.target import Phone, Target, is_sips
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response
-from sip.message.uri import Uri, is_same_contact, parse_uri
+from sip.message.uri import SipUri, Uri, is_same_contact, parse_uri
+from sip.transport.flow import Flow
 from sip.transport.transports import Transports
 
 # A contact may name another local user, whose contact may name a third: so many steps are followed.
 MAX_FORWARDS_BY_CONTACT = 5
 # Most users, and most targets, of one request, all such steps included (RFC 5393 §5).
 MAX_TARGETS = 60
+
+
+def phone_along(location: Location, aor: str, flow: Flow) -> Phone:
+    """Return the phone of a user at the end of a flow; without instance id if unknown."""
+    bindings = location.bindings(aor)
+    for binding in bindings:
+        if binding.flow.remote == flow.remote:
+            return binding.phone(aor, is_only=len(bindings) == 1)
+    return Phone(aor)
 
 
 class TargetSet:
@@ -38,6 +50,7 @@ class TargetSet:
         "_targets",
         "accounts",
         "domains",
+        "gruus",
         "has_insecure",
         "is_secure",
         "location",
@@ -50,9 +63,11 @@ class TargetSet:
         domains: Domains,
         location: Location,
         transports: Transports,
+        gruus: Gruus,
         is_secure: bool = False,
     ) -> None:
         self.accounts = accounts
+        self.gruus = gruus
         self.domains = domains
         self.location = location
         self.transports = transports
@@ -77,14 +92,65 @@ class TargetSet:
         for _ in range(MAX_FORWARDS_BY_CONTACT):
             here, ahead = ahead, []
             for account, account_realm in here:
-                for target in self._contacts_of(account, account_realm):
+                targets = self._contacts_of(account, account_realm)
+                for target in targets if len(targets) < 2 else _one_of_each_phone(targets):
                     forwarded = self._forwarded_user(target)
-                    if forwarded is not None:
+                    if forwarded is not None and is_gruu(uri := parse_uri(target.uri_text)):
+                        found += self.of_gruu(uri, forwarded[1])
+                    elif forwarded is not None:
                         ahead += self._undisturbed(self._look_up(*forwarded))
                     elif self._is_new(target):
                         self._targets.append(target)
                         found.append(target)
         return found
+
+    def of_uri(self, uri: Uri, realm: str) -> list[Target]:
+        """Return the targets of a URI in a local domain: those of its user, or of its GRUU."""
+        if is_gruu(uri):
+            return self.of_gruu(uri, realm)
+        username = self.domains.username_of(uri)
+        return self.of_user(username, realm) if username else []
+
+    def of_gruu(self, uri: Uri, realm: str) -> list[Target]:
+        """Return the phone that a GRUU names; none if there is none, or if it is away.
+
+        A contact of it that names another local user is no phone.
+        """
+        for target in self.phones_of_gruu(uri, realm):
+            if self._forwarded_user(target) is None and self.add(target):
+                return [target]
+        return []
+
+    def phones_of_gruu(self, uri: Uri, realm: str) -> list[Target]:
+        """Return the phone that a GRUU names, whether or not it is a target already."""
+        user = self._user_of_gruu(uri, realm)
+        if user is None:
+            return []
+        account, account_realm, instance = user
+        phones = _one_of_each_phone(self._contacts_of(account, account_realm))
+        return [each for each in phones if each.phone and each.phone.instance == instance]
+
+    def gruu_user(self, uri: Uri, realm: str) -> Account | None:
+        """Return the account of a GRUU; None if this server has no such GRUU.
+
+        Each instance id gives a public GRUU of a user: they are not stored (RFC 5627 §5.3).
+        """
+        user = self._user_of_gruu(uri, realm)
+        return None if user is None else user[0]
+
+    def _user_of_gruu(self, uri: Uri, realm: str) -> tuple[Account, str, str] | None:
+        """Return the account, the realm and the instance id, in lower case, of a GRUU."""
+        if not isinstance(uri, SipUri):
+            return None
+        if value := uri.param("gr"):
+            username, instance = self.domains.username_of(uri), f"<{value.lower()}>"
+        else:
+            phone = self.gruus.phone_of(uri)
+            if phone is None:
+                return None
+            (username, realm), instance = user_of_aor(phone[0]), phone[1]
+        account = self.accounts.find(username, realm)
+        return None if account is None else (account, realm, instance)
 
     def of_contact(self, uri: Uri, realm: str) -> list[Target]:
         """Return the one phone of a realm that has registered this Contact, for any user.
@@ -138,8 +204,13 @@ class TargetSet:
         realm = self.domains.realm_of(uri)
         if realm is None or is_elsewhere:
             return []
-        username = self.domains.username_of(uri)
-        targets = self.of_user(username, realm, is_redirected=True)
+        if is_gruu(uri):
+            account = self.gruu_user(uri, realm)
+            is_free = account is not None and self._undisturbed([(account, realm)])
+            targets = self.of_gruu(uri, realm) if is_free else []
+        else:
+            username = self.domains.username_of(uri)
+            targets = self.of_user(username, realm, is_redirected=True)
         return [replace(target, q=q) for target in targets]
 
     def _look_up(self, username: str, realm: str) -> list[tuple[Account, str]]:
@@ -164,7 +235,7 @@ class TargetSet:
         ]
 
     def add(self, target: Target) -> bool:
-        """Add a target that is no phone of a user; False if it is there already."""
+        """Add a target; False if it is there already, or if there are too many."""
         if not self._is_new(target):
             return False
         self._targets.append(target)
@@ -184,13 +255,16 @@ class TargetSet:
     def _contacts_of(self, account: Account, realm: str) -> list[Target]:
         """Return the contacts of an account, none if it is disabled.
 
-        A binding that needs its connection is removed if the connection is gone.
+        Of one instance the latest comes first.  A binding that needs its connection is removed if
+        the connection is gone.
         """
         if not account.enabled:
             return []
         aor = address_of_record(account.username, realm)
         found: list[Target] = []
         bindings = self.location.bindings(aor)
+        if len(bindings) > 1:
+            bindings = latest_flows_first(bindings)
         for binding in bindings:
             is_connected = binding.flow.connection > 0 and self.transports.is_reachable(
                 binding.flow
@@ -246,3 +320,21 @@ class TargetSet:
         uri = parse_uri(target.uri_text)
         realm = self.domains.realm_of(uri)
         return None if realm is None else (self.domains.username_of(uri), realm)
+
+
+def _one_of_each_phone(targets: list[Target]) -> list[Target]:
+    """Return one target for each phone: never two of one instance at a time.
+
+    The others of an instance, mostly flows of Outbound, are tried if the latest one fails
+    (RFC 5626 §7, RFC 5627 §6.1).
+    """
+    by_phone: dict[str, list[Target]] = {}
+    for number, target in enumerate(targets):
+        instance = target.phone.instance if target.phone is not None else ""
+        by_phone.setdefault(instance or str(number), []).append(target)
+    if len(by_phone) == len(targets):
+        return targets
+    phones: list[Target] = []
+    for first, *others in by_phone.values():
+        phones.append(replace(first, others=tuple(others)) if others else first)
+    return phones

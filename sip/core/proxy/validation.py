@@ -7,6 +7,7 @@ from sip.core.proxy.route_ticket import DialogSide
 from sip.core.uas import OWN_METHODS, check_secure_scheme
 from sip.message.headers import METHODS
 from sip.message.message import Request
+from sip.message.uri import SipUri, Uri
 from sip.transaction.upstream import Upstream
 from sip.transport.flow import Flow
 from sip.transport.transports import Transports
@@ -20,6 +21,18 @@ def outside_cause(request: Request, side: DialogSide | None) -> Cause:
         return causes.NO_TICKET.of()
     routes = request.fields("route") if "route" in request.present else [request.uri_text]
     return causes.FOREIGN_TARGET.of(uri=routes[0])
+
+
+def external_caller_cause(caller: Uri) -> Cause:
+    """Return the cause for a call of an external caller, if such calls are off."""
+    domain = caller.host if isinstance(caller, SipUri) else caller.text
+    return causes.CALL_FROM_OUTSIDE.of(domain=domain)
+
+
+def unreachable_callee(username: str, *, is_enabled: bool) -> Cause:
+    """Return the cause for a call to a user without a registered phone."""
+    kind = causes.UNREGISTERED_CALLEE if is_enabled else causes.DISABLED_CALLEE
+    return kind.of(name=username)
 
 
 def not_served_here(method: str) -> Refused:

@@ -4,7 +4,8 @@ Problem: a phone that comes back with another Contact must not leave its old bin
     calls ring at dead addresses; but a binding of another phone must never be replaced.
 Model: a new binding replaces an old one with an equal Contact (§19.1.4), with the same instance and
     reg-id (RFC 5626 §6), from the same socket after a restart, or of the same Call-ID with a higher
-    CSeq if the old flow or Contact can no longer lead to the phone.
+    CSeq if the old flow or Contact can no longer lead to the phone.  Bindings of Outbound are
+    compared by instance and reg-id alone.
 Invariant: a REGISTER is applied as a whole or not at all; a request that a later one of the same
     Call-ID has overtaken changes nothing (500).
 Bounds: MAX_CONTACTS per address-of-record.  At the bound the oldest bindings of the same device are
@@ -36,6 +37,9 @@ MAX_CONTACTS = 20
 # expires, when a connection closes or a phone is switched off.
 MAX_RETRY_AFTER = 60
 
+# Marks after the flow in a database row; the second is followed by the reg-id.
+_BEHIND_NAT, _OUTBOUND = ";nat", ";ob="
+
 # The form of most Contacts.  A match shows that the URI is valid without parsing it: at a start
 # there may be 100,000, and calls wait until all are loaded.
 _USUAL_CONTACT = re.compile(
@@ -51,7 +55,8 @@ class Profile(NamedTuple):
     `params` are the other parameters of the contact, as received.  `lifetime` are the seconds that
     the last REGISTER was granted.  `behind_nat` says that the phone is reached only along the flow
     of its REGISTER; `is_proxied` is True if another proxy forwarded that, so the flow is the
-    proxy's (not stored on disk).
+    proxy's (not stored on disk).  `is_outbound` says that the phone uses Outbound: it keeps its
+    flow alive itself, and without a Path it is reached only along that.
     """
 
     q: int = 1000
@@ -62,6 +67,7 @@ class Profile(NamedTuple):
     lifetime: int = 0
     behind_nat: bool = False
     is_proxied: bool = False
+    is_outbound: bool = False
 
 
 @cached_parse(1024)  # of 300 bytes each, and its texts: 3 MB at most
@@ -105,11 +111,14 @@ class Binding:
         """Return True if both have equal Contacts that mean the same phone.
 
         A private address means another phone in each network.  Instance ids show which phones are
-        different (RFC 5626 §6); without them equal URIs are one binding (§10.3, step 7).
+        different (RFC 5626 §6); without them equal URIs are one binding (§10.3, step 7).  Two
+        bindings of Outbound are one if they are of one instance and one reg-id, with any Contact.
         """
+        if self.profile.is_outbound and other.profile.is_outbound:
+            return self.profile.reg_id == other.profile.reg_id and self.has_instance_of(other)
         if not self.has_contact(other.contact):
             return False
-        are_two_phones = self.instance and other.instance and not self._has_instance_of(other)
+        are_two_phones = self.instance and other.instance and not self.has_instance_of(other)
         return not (
             are_two_phones
             and self.profile.behind_nat
@@ -117,7 +126,7 @@ class Binding:
             and network_of(self.flow.remote[0]) != network_of(other.flow.remote[0])
         )
 
-    def _has_instance_of(self, other: "Binding") -> bool:
+    def has_instance_of(self, other: "Binding") -> bool:
         """Compare instance ids; the URN of a UUID is case-insensitive (RFC 5626 §4.1)."""
         if not self.instance or not other.instance:
             return False
@@ -134,9 +143,11 @@ class Binding:
         return self.user_id, self.contact, self.row_flow()
 
     def row_flow(self) -> str:
-        """Return the flow as text for the database."""
-        flow = flow_text(self.flow)
-        return f"{flow};nat" if self.profile.behind_nat else flow
+        """Return the flow as text for the database; with Outbound it ends with the reg-id."""
+        text, profile = flow_text(self.flow), self.profile
+        if profile.behind_nat:
+            text += _BEHIND_NAT
+        return f"{text}{_OUTBOUND}{profile.reg_id}" if profile.is_outbound else text
 
     def replaces(self, old: "Binding") -> bool:
         """Return True if this binding is of the same phone as `old`, which has another Contact.
@@ -145,7 +156,7 @@ class Binding:
         reg-ids of one instance are flows in parallel.  Without them a phone is recognized by its
         socket, or by its Call-ID with a higher CSeq.
         """
-        if self._has_instance_of(old):
+        if self.has_instance_of(old):
             if self.profile.reg_id == old.profile.reg_id:
                 return True
             if self.profile.reg_id and old.profile.reg_id:
@@ -155,7 +166,7 @@ class Binding:
         # A binding behind NAT or on a connection was reached only along its flow, and that does not
         # lead to the phone any more.  The same is true if both Contacts are their source sockets:
         # such a phone has learned its public address from its NAT.
-        needs_flow = old.profile.behind_nat or old.flow.connection > 0
+        needs_flow = old.needs_flow or old.flow.connection > 0
         if not needs_flow and not (old._contact_is_source() and self._contact_is_source()):
             return False
         return self.call_id == old.call_id and old.cseq < self.cseq
@@ -189,9 +200,18 @@ class Binding:
     def _is_behind_proxy(self) -> bool:
         return bool(self.profile.path) or self.profile.is_proxied
 
+    @property
+    def needs_flow(self) -> bool:
+        """Return True if the phone is reached only along the flow of its REGISTER.
+
+        With a Path it is reached by its proxy.
+        """
+        profile = self.profile
+        return profile.behind_nat or (profile.is_outbound and not profile.path)
+
     def _host(self) -> str:
         """Return the host that requests to this contact are sent to."""
-        if self.profile.behind_nat or self.flow.connection:
+        if self.needs_flow or self.flow.connection:
             return self.flow.remote[0]
         return self._contact_host()
 
@@ -211,14 +231,15 @@ class Binding:
     def ends_with_connection(self) -> bool:
         """Return True if the phone is reached only by the connection in `flow`.
 
-        That is so behind NAT, over TLS, and if the contact is the port that the phone connected
-        from: on that port it accepts no connection.  With a Path the connection is a proxy's.
+        That is so behind NAT, over TLS, with Outbound (RFC 5626 §7), and if the contact is the port
+        that the phone connected from: on that port it accepts no connection.  With a Path the
+        connection is a proxy's.
         """
         if not self.flow.connection or self.profile.path:
             return False
         return (
             self.flow.is_secure
-            or self.profile.behind_nat
+            or self.needs_flow
             or (self._contact_is_source() and self._has_its_transport())
         )
 
@@ -238,7 +259,7 @@ class Binding:
         Of IPv6 the /64 is compared: many devices change their address each day.  With a Path the
         flow is the proxy's, so the host of the contact is compared.
         """
-        if self._has_instance_of(other):
+        if self.has_instance_of(other):
             return True
         if self.has_contact(other.contact):
             return True
@@ -263,16 +284,19 @@ class Binding:
         fallback, unless it is a proxy's.
         """
         uri_text = as_request_uri(self.contact)
-        path = self.profile.path
-        flow = self.flow if self.profile.behind_nat or (is_connected and not path) else None
+        profile = self.profile
+        path = profile.path
+        needs_flow = profile.behind_nat or (profile.is_outbound and not path)
+        flow = self.flow if needs_flow or (is_connected and not path) else None
         fallback = None if path else self.flow
         source, phone = self.flow.remote[0], self.phone(aor, is_only=is_only)
-        return Target(uri_text, flow, path, self.profile.q, source, phone=phone, fallback=fallback)
+        return Target(uri_text, flow, path, profile.q, source, phone=phone, fallback=fallback)
 
     def phone(self, aor: str, *, is_only: bool) -> Phone:
         """Return the phone of this binding, as one of `aor`."""
-        device = self.profile.user_agent
-        return Phone(aor, self.instance.lower(), self.call_id, self.flow, is_only, device)
+        instance, profile = self.instance.lower(), self.profile
+        device, is_outbound = profile.user_agent, profile.is_outbound
+        return Phone(aor, instance, self.call_id, self.flow, is_only, device, is_outbound)
 
 
 Bindings = tuple[Binding, ...]
@@ -296,6 +320,14 @@ def live(bindings: Bindings, now: float) -> Bindings:
         if binding.expires_at <= now:
             return tuple(b for b in bindings if b.expires_at > now)
     return bindings
+
+
+def latest_flows_first(bindings: Bindings) -> Bindings:
+    """Order bindings by their last REGISTER if several are of one instance (RFC 5626 §7)."""
+    instances = [binding.instance.lower() for binding in bindings if binding.instance]
+    if len(set(instances)) == len(instances):
+        return bindings
+    return tuple(sorted(bindings, key=lambda binding: -binding.registered_at))
 
 
 def updated_bindings(current: Bindings, wanted: Sequence[Binding], now: float) -> Bindings:
@@ -402,7 +434,10 @@ def _out_of_order(cseq: int) -> Refused:
 
 
 def to_row(aor: str, binding: Binding, now: float, unix_now: float) -> BindingRow:
-    """Return the database row of a binding; `now` and `unix_now` are the same moment."""
+    """Return the database row of a binding; `now` and `unix_now` are the same moment.
+
+    The generation of the temporary GRUUs is left out.
+    """
     profile = binding.profile
     return BindingRow(
         user_id=binding.user_id,
@@ -428,7 +463,7 @@ def from_row(row: BindingRow, now: float, unix_now: float) -> Binding:
     It lasts from now no longer than it was granted, even if the system clock was wrong then.
     """
     granted = row.expires_at - row.updated_at
-    flow_text, _, nat = row.flow.partition(";")
+    flow_text, *marks = row.flow.split(";")
     if not _USUAL_CONTACT.fullmatch(row.contact):
         parse_uri(row.contact)
     profile = Profile(
@@ -438,7 +473,8 @@ def from_row(row: BindingRow, now: float, unix_now: float) -> Binding:
         user_agent=row.user_agent,
         params=row.params,
         lifetime=granted,
-        behind_nat=nat == "nat",
+        behind_nat=_BEHIND_NAT[1:] in marks,
+        is_outbound=any(mark.startswith(_OUTBOUND[1:]) for mark in marks),
     )
     return Binding(
         user_id=row.user_id,

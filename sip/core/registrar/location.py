@@ -19,6 +19,7 @@ from sip.core.registrar.bindings import (
     within_limit,
 )
 from sip.core.registrar.contact_index import ContactIndex, contact_key, key_of_text
+from sip.core.registrar.generations import Generations
 from sip.message.grammar import BadMessage
 from sip.message.uri import Uri
 from sip.monitor.events import (
@@ -30,7 +31,7 @@ from sip.monitor.events import (
     Registered,
     Unregistered,
 )
-from sip.store.bindings import NOTHING_TO_SAVE, BindingRow, BindingStore, Commit, Key
+from sip.store.bindings import NOTHING_TO_SAVE, BindingRow, BindingStore, Commit, Key, NotSaved
 from sip.transport.flow import Endpoint, network_of
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Location:
         self._bindings: dict[str, Binding | Bindings] = {}
         self.binding_count = 0
         self._contacts = ContactIndex()
+        self.generations = Generations()
         self._expiring: dict[int, _DueSecond] = {}
         # The next check of each address-of-record; a number for each would take 32 bytes more.
         self._sweep_at: dict[str, _DueSecond] = {}
@@ -128,8 +130,11 @@ class Location:
             except (BadMessage, ValueError):
                 continue
             loaded.append(binding)
+            self.generations.load(row.aor, row.instance, row.generation)
             if binding.ends_with_connection:
                 ended.append(binding.key)
+                if row.generation:
+                    self.generations.lose(row.aor, (binding,), self._bound(row.aor), now)
                 self._remember_disconnected(row.aor, binding)
             else:
                 self._put(row.aor, (*self._bound(row.aor), binding))
@@ -167,11 +172,14 @@ class Location:
             if any(key_of_text(binding.contact) == key for binding in self.bindings(aor))
         ]
 
-    def update(self, aor: str, wanted: Sequence[Binding]) -> tuple[Bindings, Commit]:
+    def update(
+        self, aor: str, wanted: Sequence[Binding], *, asks_gruu: bool = False
+    ) -> tuple[Bindings, Commit]:
         """Apply the contacts of one REGISTER, and return all bindings afterwards and their commit.
 
-        Does not wait.  Raises Refused as `updated_bindings` and `within_limit` do, and NotSaved if
-        the store cannot take it; then nothing has changed.
+        `asks_gruu` says that the phone supports GRUUs.  Does not wait.  Raises Refused as
+        `updated_bindings` and `within_limit` do, and NotSaved if the store cannot take it; then
+        nothing has changed.
         """
         current, now = self._bound(aor), self.clock()
         after, removed = within_limit(updated_bindings(current, wanted, now), wanted, now)
@@ -182,7 +190,16 @@ class Location:
                 printable(aor[:60]),
                 ", ".join([printable(binding.contact[:80]) for binding in removed]),
             )
-        return after, self._change(aor, current, after)
+        if not (asks_gruu or self.generations.numbers):
+            return after, self._change(aor, current, after)
+        changed = self.generations.update(aor, live(current, now), wanted, now, is_asked=asks_gruu)
+        try:
+            return after, self._change(
+                aor, current, after, undo=lambda: self.generations.restore(changed)
+            )
+        except NotSaved:
+            self.generations.restore(changed)
+            raise
 
     def remove_all(self, aor: str, call_id: str, cseq: int) -> Commit:
         """Remove every binding (§10.2.2), and return the commit.  Raises as `update` does."""
@@ -233,7 +250,7 @@ class Location:
                 b for b in before if b.flow.connection == connection and b.ends_with_connection
             ]
             if ended:
-                self._put(aor, tuple(b for b in before if b not in ended))
+                self._put(aor, tuple(b for b in before if b not in ended), is_lost=True)
                 self._publish_removed(aor, ended, UNREGISTERED_BY_CLOSE)
             for binding in ended:
                 gone.append(binding.key)
@@ -262,7 +279,7 @@ class Location:
         """Remove a binding whose phone cannot be reached any more; does not wait."""
         current = self._bound(aor)
         if binding in current:
-            self._put(aor, tuple(b for b in current if b is not binding))
+            self._put(aor, tuple(b for b in current if b is not binding), is_lost=True)
             self._publish_removed(aor, [binding], UNREGISTERED_BY_CLOSE)
             self.store.remove([binding.key])
 
@@ -284,12 +301,24 @@ class Location:
             self.store.remove(gone)
 
     def _change(
-        self, aor: str, before: Bindings, after: Bindings, *, is_by_phone: bool = True
+        self,
+        aor: str,
+        before: Bindings,
+        after: Bindings,
+        *,
+        is_by_phone: bool = True,
+        undo: Callable[[], None] | None = None,
     ) -> Commit:
-        """Change memory first, for the next request of the phone; undo it if that is not stored."""
+        """Change memory first, for the next request of the phone; undo it if that is not stored.
+
+        Then `undo` is called as well, unless it is None.
+        """
         now, unix_now = self.clock(), self.unix_clock()
         new = [binding for binding in after if binding not in before]
         rows = [to_row(aor, binding, now, unix_now) for binding in new]
+        if self.generations.numbers:
+            generation_of = self.generations.of
+            rows = [row._replace(generation=generation_of(aor, row.instance)) for row in rows]
         removed: list[Key] = []
         is_refresh = _is_refresh(before, after)
         if not is_refresh:
@@ -302,7 +331,7 @@ class Location:
         seen_at = round(unix_now) if is_by_phone else None
         if self._removed_accounts:
             self._removed_accounts.difference_update(binding.user_id for binding in new)
-        commit = self.store.save(rows, removed, lambda: self._restore(aor, before), seen_at)
+        commit = self.store.save(rows, removed, lambda: self._restore(aor, before, undo), seen_at)
         has_listeners = self._registered_topic.listeners or self._unregistered_topic.listeners
         if has_listeners and not is_refresh:
 
@@ -364,8 +393,10 @@ class Location:
             )
             self._unregistered_topic.publish(event)
 
-    def _restore(self, aor: str, before: Bindings) -> None:
+    def _restore(self, aor: str, before: Bindings, undo: Callable[[], None] | None) -> None:
         """Undo a change, except for bindings of removed accounts and of closed connections."""
+        if undo is not None:
+            undo()
         self._put(
             aor,
             tuple(
@@ -380,13 +411,18 @@ class Location:
         connection = binding.flow.connection
         return binding.ends_with_connection and connection not in self._by_connection
 
-    def _put(self, aor: str, bindings: Bindings) -> None:
+    def _put(self, aor: str, bindings: Bindings, *, is_lost: bool = False) -> None:
+        """Set the bindings of an address-of-record; `is_lost`: a closed connection ended some."""
         before = self._bound(aor)
         self.binding_count += len(bindings) - len(before)
         if not _is_refresh(before, bindings):
             self._contacts.update(aor, [b.contact for b in before], [b.contact for b in bindings])
             if self._changed_topic.listeners:
                 self._changed_topic.publish(BindingsChanged(aor, before, bindings))
+            if self.generations.numbers and is_lost:
+                self.generations.lose(aor, before, bindings, self.clock())
+            elif self.generations.numbers:
+                self.generations.end(aor, before, bindings)
         for binding in bindings:
             # Only a new one: bindings that wait for `remove_closed` must not be entered again.
             if binding.flow.connection and binding not in before and binding.ends_with_connection:
@@ -430,13 +466,17 @@ class Location:
 
 
 def _is_refresh(before: Bindings, after: Bindings) -> bool:
-    """Return True if a single contact stays bound along the same flow: its row has the same key."""
+    """Return True if a single contact stays bound along the same flow: its row has the same key.
+
+    It is the same phone, too, as far as its instance shows that.
+    """
     if len(before) != 1 or len(after) != 1:
         return False
     old, new = before[0], after[0]
     return (
         old.contact == new.contact
         and old.flow == new.flow
-        and old.profile.behind_nat == new.profile.behind_nat
+        and (old.profile is new.profile or old.row_flow() == new.row_flow())
+        and old.instance == new.instance
         and old.user_id == new.user_id
     )

@@ -6,9 +6,10 @@ from sys import intern
 from typing import NamedTuple
 
 from sip.core import causes
-from sip.core.auth.authenticator import Authenticator
-from sip.core.domains import Domains, address_of_record
+from sip.core.auth.authenticator import Account, Authenticator
+from sip.core.domains import Domains, address_of_record, user_of_aor
 from sip.core.errors import Refused
+from sip.core.gruu import is_gruu, may_have_gruu
 from sip.core.registrar.bindings import (
     MAX_CONTACTS,
     Binding,
@@ -17,8 +18,10 @@ from sip.core.registrar.bindings import (
     own_first,
     shared,
 )
+from sip.core.registrar.gruus import Gruus
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat import is_behind_nat, reusable_flow
+from sip.core.registrar.outbound import check_single_flow, checked_reg_id, claim, supports
 from sip.core.request_log import RequestLog
 from sip.core.uas import check_content, check_required, check_secure_scheme, sip_date
 from sip.message.cache import cached_parse
@@ -26,7 +29,7 @@ from sip.message.grammar import BadMessage, quote, without_params
 from sip.message.headers import parse_name_addr, parse_q, parse_seconds
 from sip.message.message import Request
 from sip.message.responses import encode_response
-from sip.message.uri import SipUri, Uri
+from sip.message.uri import SipUri, Uri, parse_uri
 from sip.store.bindings import NOTHING_TO_SAVE, Commit
 from sip.transaction.upstream import Upstream
 from sip.transport.dns.resolver import Resolver
@@ -46,6 +49,9 @@ _LONGEST_CACHED = 400
 # Contact parameters that a binding stores in fields of its own, and the GRUUs, which only a server
 # may set (RFC 5627 §5.1).
 _OWN_PARAMETERS = frozenset({"expires", "q", "+sip.instance", "reg-id", "pub-gruu", "temp-gruu"})
+# In the response to a phone without these extensions.
+_NO_GRUUS: dict[str, str] = {}
+_NO_CLAIMS: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -80,6 +86,7 @@ class Registrar:
         expiry: Expiry,
         clock: Callable[[], float],
         request_log: RequestLog,
+        gruus: Gruus,
     ) -> None:
         self.authenticator = authenticator
         self.domains = domains
@@ -88,6 +95,7 @@ class Registrar:
         self.expiry = expiry
         self.clock = clock
         self.request_log = request_log
+        self.gruus = gruus
 
     def handle(self, request: Request, upstream: Upstream, domain: str) -> Commit:
         """Handle one REGISTER, and return the commit of its bindings.
@@ -118,6 +126,7 @@ class Registrar:
                 raise Refused(403, causes.OTHER_USER.of(name=account.username, claimed=to.username))
             aor = address_of_record(account.username, realm)
         contacts = request.values("contact")
+        has_extensions = "supported" in request.present
         wanted: list[Binding] = []
         bindings: Bindings = ()
         commit = NOTHING_TO_SAVE
@@ -130,8 +139,11 @@ class Registrar:
             wanted = self._requested_bindings(
                 request, contacts, path, upstream.flow, account.id
             )  # step 6
+            asks_gruu = has_extensions and _asks_gruu(request, wanted)
+            if asks_gruu:
+                self._check_gruu_contacts(wanted, account, aor)
             before = self.location.bindings(aor)
-            bindings, commit = self.location.update(aor, wanted)  # step 7
+            bindings, commit = self.location.update(aor, wanted, asks_gruu=asks_gruu)  # step 7
             if upstream.flow.connection and not upstream.layer.transports.is_open(upstream.flow):
                 # It closed before there was a binding that could end with it.
                 self.location.connection_closed(upstream.flow.connection)
@@ -140,7 +152,12 @@ class Registrar:
                     commit, request, upstream.flow, to.username, realm, before
                 )
         listed = own_first(bindings, wanted, request.call_id, upstream.flow)
-        upstream.hold(self._answer(request, upstream, listed, path))  # step 8
+        gruus, claims = _NO_GRUUS, _NO_CLAIMS
+        if has_extensions:
+            claims = claim(wanted, is_connection=upstream.flow.is_connection)
+            if _asks_gruu(request, listed):
+                gruus = self.gruus.params(to, aor, listed)
+        upstream.hold(self._answer(request, upstream, listed, path, claims, gruus))  # step 8
         return commit
 
     def _check_star(self, request: Request, contacts: list[str]) -> None:
@@ -172,10 +189,13 @@ class Registrar:
                 _check_sips_contact(request, path)
             requested = header_expires if contact.expires is None else contact.expires
             lifetime = self.expiry.granted(requested)
+            reg_id, is_outbound = contact.reg_id, False
+            if reg_id:
+                reg_id, is_outbound = checked_reg_id(request, reg_id, path, is_proxied=is_proxied)
             profile = Profile(
                 q=contact.q,
                 path=path,
-                reg_id=contact.reg_id,
+                reg_id=reg_id,
                 user_agent=user_agent,
                 params=contact.params,
                 lifetime=lifetime,
@@ -183,6 +203,7 @@ class Registrar:
                 and isinstance(uri, SipUri)
                 and is_behind_nat(uri, flow, self.domains, self.resolver, via_is_true=via_is_true),
                 is_proxied=is_proxied,
+                is_outbound=is_outbound,
             )
             binding = Binding(
                 user_id=user_id,
@@ -191,11 +212,33 @@ class Registrar:
                 call_id=request.call_id,
                 cseq=request.cseq[0],
                 instance=contact.instance,
-                flow=reusable_flow(uri, flow, via_is_true=via_is_true),
+                # A flow of Outbound is never replaced by a connection of ours (RFC 5626 §7).
+                flow=flow if is_outbound else reusable_flow(uri, flow, via_is_true=via_is_true),
                 profile=shared(profile),
             )
             wanted.append(binding)
+        if len(wanted) > 1:
+            check_single_flow(wanted, now)
         return wanted
+
+    def _check_gruu_contacts(self, wanted: Sequence[Binding], account: Account, aor: str) -> None:
+        """Check the contacts of a phone that gets GRUUs (RFC 5627 §5.1).  Raises Refused (403).
+
+        A contact that leads to the user itself would be a loop.
+        """
+        now, realm = self.clock(), user_of_aor(aor)[1]
+        for new in wanted:
+            uri = parse_uri(new.contact)
+            if not new.instance or new.expires_at <= now:
+                continue
+            if not isinstance(uri, SipUri):
+                raise Refused(403, causes.UNSUPPORTED_SCHEME.of(scheme=uri.scheme))
+            phone = self.gruus.phone_of(uri) if is_gruu(uri) else None
+            is_name = self.domains.realm_of(uri) == realm and self.authenticator.is_named(
+                account, uri, realm
+            )
+            if is_name or (phone is not None and phone[0] == aor):
+                raise Refused(403, causes.CONTACT_IS_USER.of(uri=uri.text))
 
     def _answer(
         self,
@@ -203,12 +246,19 @@ class Registrar:
         upstream: Upstream,
         bindings: Sequence[Binding],
         path: tuple[str, ...],
+        claims: tuple[tuple[str, str], ...],
+        gruus: dict[str, str],
     ) -> bytes:
         now = self.clock()
+        contacts = [_contact_value(binding, now) for binding in bindings]
+        if gruus:
+            for number, binding in enumerate(bindings):
+                contacts[number] += gruus.get(binding.instance, "")
         extra = (
-            *(("Contact", _contact_value(binding, now)) for binding in bindings),
+            *(("Contact", contact) for contact in contacts),
             ("Date", sip_date(int(self.location.unix_clock()))),
             *(("Path", value) for value in path),
+            *claims,
         )
         tag = upstream.layer.stateless_tag(request)
         return encode_response(request, 200, to_tag=tag, extra=extra)
@@ -224,6 +274,14 @@ def _supported_path(request: Request) -> tuple[str, ...]:
     if "path" not in [tag.lower() for tag in request.values("supported")]:
         raise Refused(420, causes.PATH_UNSUPPORTED.of(), extra=(("Unsupported", "path"),))
     return tuple(request.values("path"))
+
+
+def _asks_gruu(request: Request, bindings: Sequence[Binding]) -> bool:
+    """Return True if a phone supports GRUUs, and one of the bindings can have one."""
+    for binding in bindings:
+        if binding.instance and may_have_gruu(binding.instance):
+            return supports(request, "gruu")
+    return False
 
 
 def _check_bounds(contacts: list[str], path: tuple[str, ...], call_id: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from sip.core.trunk import parse_trunks
 from sip.message.message import Request
+from tests.support.flows import INSTANCE, gruus
 from tests.support.world import Phone, World
 
 OUTSIDE = {"from_uri": "sip:x@elsewhere.test"}
@@ -63,6 +64,18 @@ def test_all_spellings_of_a_user_share_its_bound(world: World):
     for number, uri in enumerate(("sip:+49(30)123@example.com;user=phone", "tel:+49.30123")):
         desk.aor = uri
         assert is_busy(stranger(world, f"203.0.113.{3 + number}"), desk)
+
+
+def test_the_gruus_of_a_user_share_its_bound(world: World):
+    """RFC 5627: a phone has a new temporary one after each REGISTER."""
+    bob = world.phone("bob", registered=False)
+    bob.contact += f';+sip.instance="{INSTANCE}"'
+    for number in range(2):
+        bob.aor = gruus(bob.registers(headers=("Supported: gruu",), call_id="one"))[1]
+        rings(stranger(world, f"203.0.113.{number}"), bob)
+        bob.aor = "sip:bob@example.com"
+    bob.aor = gruus(bob.registers(headers=("Supported: gruu",), call_id="one"))[1]
+    assert is_busy(stranger(world, "203.0.113.7"), bob)
 
 
 def test_what_is_refused_there_is_not_remembered(world: World):

@@ -105,7 +105,7 @@ def test_options_to_the_server_says_what_it_serves(stranger: Phone, uri: str, ho
     assert answer.fields("accept") == ["application/sdp"]
     assert answer.fields("accept-encoding") == ["identity"]
     assert answer.fields("accept-language") == ["en"]
-    assert answer.fields("supported") == ["path"]
+    assert answer.fields("supported") == ["gruu, outbound, path"]
     assert answer.value("date") == "Tue, 14 Nov 2023 22:30:00 GMT"
     assert not answer.body
     assert "contact" not in answer.names
@@ -159,7 +159,7 @@ def test_a_body_to_the_server_is_of_a_type_that_it_knows(
 
 def test_what_is_required_is_judged_before_the_body(stranger: Phone):
     """§8.2.2.3, §8.2.3."""
-    more = ("Require: gruu", "Content-Type: text/plain")
+    more = ("Require: pref", "Content-Type: text/plain")
     assert asks(stranger, "OPTIONS", f"sip:{REALM}", *more, body=SDP).status == 420
 
 

@@ -9,7 +9,7 @@ def test_registrations_of_a_user_or_of_all(api, context, bound):
     alice, bob = (context.users.add(name, "secret") for name in ("alice", "bob"))
     branch = context.users.add("alice", "secret", "branch.example")
     bound(alice)
-    bound(alice, "sip:alice@10.0.0.5:5060", flow=FLOW + ";nat")
+    bound(alice, "sip:alice@10.0.0.5:5060", flow=FLOW + ";nat;ob=2", instance="<urn:uuid:1>")
     bound(bob, "sip:bob@10.0.0.6:5060")
     bound(branch, "sip:alice@10.0.0.7:5060")
     whole = api.json("/registrations")["items"]
@@ -22,8 +22,11 @@ def test_registrations_of_a_user_or_of_all(api, context, bound):
         "address": "198.51.100.20",
         "transport": "UDP",
         "behind_nat": True,
+        "instance": "<urn:uuid:1>",
+        "reg_id": 2,
         "expires_at": "2023-11-14T23:13:20Z",
     }.items() <= next(each for each in whole if "10.0.0.5" in each["contact"]).items()
+    assert [each["reg_id"] for each in whole if each["instance"] == ""] == [0, 0, 0]
     for text, count in (("alice", 2), (f"alice@{REALM}", 2), ("alice@branch.example", 1)):
         found = api.json("/registrations", user=text)["items"]
         assert len(found) == count, text
