@@ -11,7 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sip.addresses import Address, Advertised, parse_address, parse_advertised, parse_name_servers
+from sip.addresses import (
+    Address,
+    Advertised,
+    parse_address,
+    parse_advertised,
+    parse_name_servers,
+    parse_relay,
+)
 from sip.core.trunk import Trunk, parse_trunks
 from sip.monitor.event_names import EVENT_NAMES
 from sip.operator_values import (
@@ -277,6 +284,12 @@ class Config:
         parse_ports,
         "UDP ports for the sound of the robot's calls, two for each call",
         value="FIRST-LAST",
+    )
+    media_rtpengine: tuple[str, int] | None = setting(
+        "",
+        parse_relay,
+        "rtpengine that relays calls whose phones cannot hear each other directly",
+        value="HOST:PORT",
     )
     guard_trusted: tuple[Network, ...] = setting(
         "",

@@ -52,6 +52,8 @@ RemoveUnreachable = Callable[[Target], bool]
 EndBranch = Callable[[Target], None]
 # Completes a copy for its target and flow, and returns the function that edits its responses.
 Prepare = Callable[[Request, Target, Flow], EditResponse]
+# Returns True if a target that has answered with this status is to get the request once more.
+MayTryAgain = Callable[[Target, int], bool]
 
 
 class HopsResolved(BranchEvent):
@@ -85,6 +87,7 @@ class Fork:
         "free_breadth",
         "groups",
         "loop_mark",
+        "may_try_again",
         "prepare",
         "redirect",
         "remove_unreachable",
@@ -127,6 +130,7 @@ class Fork:
         self.cancel_status = 487  # the final status after a CANCEL
         self.fault: Cause | None = None  # why the latest target without a response has failed
         self.trunk: Trunk | None = None  # that of the latest target
+        self.may_try_again: MayTryAgain | None = None  # if a media relay may help
 
     def run(self, targets: Iterable[Target]) -> int:
         """Try the targets in order of preference, answer upstream, and return the final status.
@@ -269,12 +273,19 @@ class Fork:
                 continue
             # The last copy need not be kept: no later hop and no login will use it.
             is_last = not attempt.next_hops and attempt.target.trunk is None
+            is_last = is_last and self.may_try_again is None
             outgoing = attempt.outgoing if is_last else attempt.outgoing.copy()
             if attempt.credentials is not None:
                 outgoing.put_first(*attempt.credentials)
             edit = None
             if self.prepare is not None:
-                edit = self.prepare(outgoing, attempt.target, flow)
+                try:
+                    edit = self.prepare(outgoing, attempt.target, flow)
+                except Refused as refused:
+                    self.fault = Cause(refused.code, refused.cause, refused.cure)
+                    attempt.next_hops.clear()
+                    attempt.hop = None
+                    break
             branch = forwarder.layer.send_request(outgoing, flow, upstream, self.loop_mark, edit)
             self.context.add(branch)
             self.attempts[branch] = attempt
@@ -345,16 +356,20 @@ class Fork:
     def _fail_over(self, branch: Branch, event: BranchEvent, attempt: Attempt) -> bool:
         """Try the next host of a target that is silent, unreachable or unavailable (RFC 3263 §4.3).
 
-        A host that has sent any response has the request; then no other host gets it.
+        A host that has sent any response has the request; then no other host gets it.  A host that
+        does not understand the media of the offer may get the request once more, translated.
         """
+        hop, may_try_again = attempt.hop, self.may_try_again
         if event.response is None:
             is_failure = not branch.transaction.has_response
         else:
             is_failure = event.status == 503
-        if not is_failure:
+        if hop is not None and may_try_again and may_try_again(attempt.target, event.status):
+            attempt.next_hops.insert(0, hop)
+        elif not is_failure:
             return False
-        if attempt.hop is not None:
-            self.forwarder.avoid(attempt.hop)
+        elif hop is not None:
+            self.forwarder.avoid(hop)
         if not attempt.next_hops or self.context.is_decided or self.started >= MAX_BRANCHES:
             return False
         self.started += 1
@@ -424,6 +439,8 @@ class Fork:
         cause = self.fault or causes.UNREACHABLE.of(peer=self._peer())
         if status == 480:
             raise self._unavailable()
+        if cause.code == causes.MEDIA_RELAY.code:
+            raise Refused(503, cause)
         if status in (408, 513):
             raise Refused(status, cause)
         raise Refused(500, cause, reason="Next Hop Unreachable")

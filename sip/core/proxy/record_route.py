@@ -7,6 +7,7 @@ the proxies after us; so that address is signed into our value on the way back (
 
 import re
 from collections.abc import Callable
+from typing import Protocol
 
 from sip.core.domains import Domains
 from sip.core.proxy.remote_targets import AnsweredCall, RemoteTargets
@@ -33,6 +34,13 @@ MAX_ANSWERS_OF_BRANCH = 20
 _TITLE = "Record-Route: "
 # A Contact with only a user, a host and a port.
 _PLAIN_CONTACT = re.compile(r"Contact: <(sip:[A-Za-z0-9._+-]++@([A-Za-z0-9.:-]++))>")
+
+
+class MarksMedia(Protocol):
+    """Marks the branches of a call whose media is relayed."""
+
+    def mark(self, target: Target, flow: Flow) -> str:
+        """Return the mark of a new branch for its tickets, "" if its media is not relayed."""
 
 
 class RecordRoutes:
@@ -63,6 +71,7 @@ class RecordRoutes:
         request: Request,
         caller_flow: Flow,
         caller: Phone | None,
+        relayed: MarksMedia | None,
         outgoing: Request,
         target: Target,
         callee_flow: Flow,
@@ -75,6 +84,7 @@ class RecordRoutes:
         own value if one of them can be reached only along a flow, has a host name or has not
         authenticated; and if the sides know this server by different addresses (RFC 5658).
         `caller` is the phone of the user who has authenticated, None for an external caller.
+        `relayed` is None without a media relay.
         """
         sent_by, call_id = self.sent_by, request.call_id
         here = sent_by(caller_flow), caller_flow.transport
@@ -93,6 +103,8 @@ class RecordRoutes:
             to_caller.user = self.tickets.phone_mark(caller)
         if callee is not None:
             to_callee.user = self.tickets.phone_mark(callee)
+        if relayed is not None:
+            to_caller.media = to_callee.media = relayed.mark(target, callee_flow)
         tag, issue = request.from_.tag, self.tickets.issue
         if to_caller.flow is None and to_callee.flow is None and here == there:
             value = issue(*here, call_id, tag, to_caller, to_callee)
