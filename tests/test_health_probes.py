@@ -90,7 +90,15 @@ def test_a_server_without_a_fault_is_ok(running, monkeypatch):
     checks = Health(running.probes.all).checks()
     assert [check for check in checks if check.status != Status.OK] == []
     assert [check.name for check in checks] == [
-        *("SIP over UDP", "SIP over TCP", "RTP ports", "Control socket", "Database", "Disk space"),
+        *(
+            "SIP over UDP",
+            "SIP over TCP",
+            "RTP ports",
+            "Media relay",
+            "Control socket",
+            "Database",
+            "Disk space",
+        ),
         *("Commit times", "Event loop", "Clock", "Receive buffers", "Open files"),
         *("Web encryption", "DNS of the domain", "Advertised address", "NAT"),
     ]

@@ -39,6 +39,13 @@ _PROFILES = {
     "UDP/TLS/RTP/SAVPF": WEBRTC,
 }
 
+# Suites of SRTP that are not offered: two encrypt nothing, and few phones know the others;
+# their keys would make an INVITE larger than a datagram.
+_SUITES = [
+    f"no-{suite}_HMAC_SHA1_{bits}"
+    for suite in ("NULL", "F8_128", "AES_192_CM")
+    for bits in (80, 32)
+]
 # What rtpengine is told about the side that gets the description; tried with rtpengine 10.5.
 Flags = Mapping[str, str | Sequence[str]]
 _FLAGS: dict[str, Flags] = {
@@ -48,6 +55,7 @@ _FLAGS: dict[str, Flags] = {
         "transport-protocol": "RTP/SAVP",
         "rtcp-mux": ["demux"],
         "DTLS": "off",
+        "SDES": _SUITES,
     },
     WEBRTC: {
         "ICE": "force",
@@ -181,6 +189,8 @@ def flags_for(receiver: str, sent: Description, source: str) -> dict[str, str | 
     if kind == WEBRTC:
         flags.append("generate-mid")
     more: dict[str, str | Sequence[str]] = {"replace": ["origin", "session-connection"]}
+    if kind == AS_IT_IS and sent.kind == SRTP:
+        more["SDES"] = _SUITES
     if source and source != sent.host:
         flags.append("SIP-source-address")
         more["received-from"] = ["IP6" if ":" in source else "IP4", source]

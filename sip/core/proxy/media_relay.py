@@ -289,9 +289,15 @@ class RelayedCall:
         def prepare_and_relay(outgoing: Request, target: Target, flow: Flow) -> EditResponse:
             edit = _edit_nothing if prepare is None else prepare(outgoing, target, flow)
             mark = self._mark
-            if mark is None:
-                return edit
-            return self._relay_branch(outgoing, target, flow, mark, edit)
+            if mark is not None:
+                return self._relay_branch(outgoing, target, flow, mark, edit)
+
+            def edit_and_note(response: Response) -> Work | None:
+                if response.status >= 200:
+                    self._note_answer(target.uri_text, None)
+                return edit(response)
+
+            return edit_and_note
 
         def end_and_delete(target: Target) -> None:
             self._delete(self._marks.pop(target.uri_text, None))
@@ -338,12 +344,13 @@ class RelayedCall:
         self._refused.add(uri)
         return self._relay.engine.is_answering
 
-    def _note_answer(self, uri_text: str, mark: MediaMark) -> None:
+    def _note_answer(self, uri_text: str, mark: MediaMark | None) -> None:
         """Delete the other branches at the first answer: the fork cancels them."""
         if self._is_answered:
             return
         self._is_answered = True
-        self._relay.counts[CALLS_RELAYED] += 1
+        if mark is not None:
+            self._relay.counts[CALLS_RELAYED] += 1
         for other, lost in self._marks.items():
             if other != uri_text:
                 self._delete(lost)
