@@ -54,6 +54,9 @@ MAX_LATE = 4096
 _BROWSER = ("WS", "WSS")
 # A phone answers so if it understands no stream of an offer (RFC 3261 §21.4.26, §21.6.4).
 _NOT_ACCEPTABLE = (488, 606)
+_NO_ADDRESS = "0.0.0.0"  # noqa: S104 -- compared with, not bound to
+
+_Key = tuple[str, Flow | None]
 
 
 class MediaRelay:
@@ -64,7 +67,8 @@ class MediaRelay:
         self.new_token = new_token
         self.counts = Counters()
         self.turns = Turns()
-        self._late: OrderedDict[str, None] = OrderedDict()  # calls whose answer is in ACK or PRACK
+        # Calls whose offer came in a reliable 18x, so that a PRACK has the answer (RFC 3262 §5).
+        self.late_offers: OrderedDict[str, None] = OrderedDict()
 
     def call(self, request: Request, flow: Flow) -> "RelayedCall":
         """Return what relays the branches of an INVITE outside a dialog."""
@@ -77,11 +81,11 @@ class MediaRelay:
         mark = read_mark(side.media)
         if mark is None:
             return prepare
-        name = _name(request, mark)
 
         def prepare_and_relay(outgoing: Request, target: Target, callee_flow: Flow) -> EditResponse:
-            with self.turns.take(name):
-                self._relay_request(outgoing, name, mark, flow.remote[0], side)
+            sent, received = flow.remote[0], callee_flow.remote[0]
+            exchange = Exchange(self, request, mark, sent, received, to_callee=side.is_callee)
+            exchange.relay_request(outgoing)
             if request.method == "BYE":  # its sender has no session any more (§15.1.1)
                 self.delete(request, mark)
             edit = None if prepare is None else prepare(outgoing, target, callee_flow)
@@ -89,9 +93,7 @@ class MediaRelay:
             def edit_and_relay(response: Response) -> Work | None:
                 if edit is not None:
                     edit(response)
-                return self.relay_response(
-                    response, request, name, mark, callee_flow.remote[0], to_caller=side.is_callee
-                )
+                return exchange.relay_response(response)
 
             return edit_and_relay
 
@@ -100,101 +102,116 @@ class MediaRelay:
     def relay_ack(self, request: Request, flow: Flow, side: DialogSide) -> None:
         """Translate the answer in an ACK.  May wait; a failure leaves the answer as it is."""
         mark = read_mark(side.media)
-        if mark is None:
-            return
-        name = _name(request, mark)
-        with self.turns.take(name):
+        if mark is not None:
+            exchange = Exchange(self, request, mark, flow.remote[0], "", to_callee=side.is_callee)
             try:
-                self._relay_request(request, name, mark, flow.remote[0], side)
+                exchange.relay_request(request)
             except Refused as refused:
-                log.info(
-                    "media relay: an ACK passes without translation: %s",
-                    refused.cause,
-                    extra={"call_id": printable(request.call_id)},
-                )
+                _log_untranslated(request, refused)
 
     def delete(self, request: Request, mark: MediaMark) -> None:
         """Tell the relay that the call of a mark is over.  Does not wait."""
         values = {"call-id": _name(request, mark), "from-tag": request.from_.tag}
         self.engine.tell("delete", {**values, "delete-delay": 0})
 
-    def _relay_request(
-        self, request: Request, name: str, mark: MediaMark, source: str, side: DialogSide
-    ) -> None:
-        """Translate the offer of a request, or the answer to an offer in a response."""
-        from_tag, to_tag = request.from_.tag, request.to.tag
-        receiver, is_behind_nat = mark.caller, mark.callee_behind_nat
-        if side.is_callee:
-            receiver, is_behind_nat = mark.callee, mark.caller_behind_nat
-        is_answer = request.method == "ACK" or (
-            request.method == "PRACK" and self._late.pop(name, False) is None
-        )
-        if is_answer:
-            from_tag, to_tag = to_tag, from_tag
-        exchange = _Exchange(
-            "answer" if is_answer else "offer", name, from_tag, to_tag, receiver, source
-        )
-        exchange.is_behind_nat = is_behind_nat
-        self.translate(request, exchange, mark)
 
-    def relay_response(
+class Exchange:
+    """A request of a relayed branch and its responses: an offer and its answer, or neither.
+
+    The request was sent from the address `sent_from`, to the callee of the dialog or to its caller;
+    its responses come from `received_from`.
+    """
+
+    __slots__ = ("_known", "_mark", "_name", "_relay", "_request", "_sources", "_to_callee")
+
+    def __init__(
         self,
-        response: Response,
+        relay: MediaRelay,
         request: Request,
-        name: str,
         mark: MediaMark,
-        source: str,
+        sent_from: str,
+        received_from: str,
         *,
-        to_caller: bool,
-    ) -> Work | None:
+        to_callee: bool,
+    ) -> None:
+        self._relay = relay
+        self._request = request
+        self._mark = mark
+        self._name = _name(request, mark)
+        self._sources = sent_from, received_from
+        self._to_callee = to_callee
+        # The latest answer, by the tag of its sender: its repeats are translated in the same way.
+        self._known: dict[tuple[str, bytes], bytes] = {}
+
+    def relay_request(self, outgoing: Request) -> None:
+        """Translate the offer of a request, or its answer to an offer in a response.
+
+        Waits for its turn, too.  Raises Refused as `_translate` does.
+        """
+        relay, request = self._relay, self._request
+        from_tag, to_tag = request.from_.tag, request.to.tag
+        with relay.turns.take(self._name):
+            is_late = self._name in relay.late_offers and bool(sdp_of(request))
+            if request.method == "ACK" or (request.method == "PRACK" and is_late):
+                relay.late_offers.pop(self._name, None)
+                self._translate(outgoing, "answer", to_tag, from_tag, to_callee=self._to_callee)
+            else:
+                self._translate(outgoing, "offer", from_tag, to_tag, to_callee=self._to_callee)
+
+    def relay_response(self, response: Response) -> Work | None:
         """Return what translates the answer or the late offer of a response; None for neither.
 
-        Without a description it only keeps its place behind the earlier messages of the branch.
+        Without a description it only keeps its place behind the earlier messages of the dialog.
         """
-        has_sdp = bool(sdp_of(response)) and self.engine.is_answering
-        if not has_sdp and not self.turns.is_taken(name):
+        relay, request, body = self._relay, self._request, sdp_of(response)
+        is_waiting = relay.turns.is_taken(self._name)
+        has_sdp = bool(body) and relay.engine.is_answering
+        if not has_sdp and not is_waiting:
             return None
         try:
             from_tag, to_tag = request.from_.tag, response.to.tag
         except BadMessage:
             return None  # the caller will not understand it either
+        known = self._known.get((to_tag, body))
+        if known is not None and not is_waiting:
+            set_sdp(response, known)
+            return None
+        place = relay.turns.take(self._name)
         is_offer = not request.body and request.method == "INVITE"
-        if is_offer:
-            from_tag, to_tag = to_tag, from_tag
-            if response.status < 200 and has_sdp:
-                self._remember_late(name)
-        exchange = _Exchange(
-            "offer" if is_offer else "answer",
-            name,
-            from_tag,
-            to_tag,
-            mark.caller if to_caller else mark.callee,
-            source,
-        )
-        exchange.is_behind_nat = mark.callee_behind_nat if to_caller else mark.caller_behind_nat
-        place = self.turns.take(name)
+        if is_offer and has_sdp and response.status < 200:
+            relay.late_offers[self._name] = None
+            if len(relay.late_offers) > MAX_LATE:
+                relay.late_offers.popitem(last=False)
 
         def work() -> None:
             with place:
-                if has_sdp:
-                    try:
-                        self.translate(response, exchange, mark)
-                    except Refused as refused:  # an answer cannot be refused: it passes as it is
-                        log.info(
-                            "media relay: an answer passes without translation: %s",
-                            refused.cause,
-                            extra={"call_id": printable(request.call_id)},
-                        )
+                known = self._known.get((to_tag, body))
+                if known is not None:
+                    set_sdp(response, known)
+                elif has_sdp:
+                    self._translate_response(response, from_tag, to_tag, is_offer=is_offer)
 
         return work
 
-    def _remember_late(self, name: str) -> None:
-        self._late[name] = None
-        if len(self._late) > MAX_LATE:
-            self._late.popitem(last=False)
+    def _translate_response(
+        self, response: Response, from_tag: str, to_tag: str, *, is_offer: bool
+    ) -> None:
+        """Translate the description of a response; it passes as it is if the relay fails."""
+        body, to_callee = response.body, not self._to_callee
+        try:
+            if is_offer:
+                self._translate(response, "offer", to_tag, from_tag, to_callee=to_callee)
+            else:
+                self._translate(response, "answer", from_tag, to_tag, to_callee=to_callee)
+        except Refused as refused:  # an answer cannot be refused
+            _log_untranslated(self._request, refused)
+        else:
+            self._known = {(to_tag, body): response.body}
 
-    def translate(self, message: Message, exchange: "_Exchange", mark: MediaMark) -> None:
-        """Replace the SDP of a message by that of the relay.  Waits.
+    def _translate(
+        self, message: Message, command: str, from_tag: str, to_tag: str, *, to_callee: bool
+    ) -> None:
+        """Replace the SDP of a message, which goes to the callee or the caller.  Waits.
 
         A message without an SDP, or with a malformed one, stays as it is.  Raises Refused (503) if
         the sides need the relay and it does not help; other calls go on without it.
@@ -203,30 +220,29 @@ class MediaRelay:
         sent = read_description(body) if body else None
         if sent is None:
             return
+        relay, mark = self._relay, self._mark
+        source = self._sources[to_callee is not self._to_callee]
+        is_behind_nat = mark.caller_behind_nat if to_callee else mark.callee_behind_nat
+        receiver = mark.callee if to_callee else mark.caller
+        values: dict[str, Value] = {
+            "call-id": self._name,
+            "from-tag": from_tag,
+            "sdp": with_address(body, sent, source),
+            **flags_for(receiver, sent, source if is_behind_nat and _is_lost(sent) else ""),
+        }
+        if to_tag:
+            values["to-tag"] = to_tag
         try:
-            set_sdp(message, self._ask(exchange, body, sent))
+            sdp = relay.engine.ask(command, values).get(b"sdp")
+            if not isinstance(sdp, bytes) or not sdp:
+                raise RelayRefused("its reply has no SDP")
+            set_sdp(message, sdp)
         except RelayError as error:
             is_refusal = isinstance(error, RelayRefused)
-            self.counts[RELAY_REFUSED if is_refusal else RELAY_SILENT] += 1
+            relay.counts[RELAY_REFUSED if is_refusal else RELAY_SILENT] += 1
             if mark.translates:
                 cause = causes.MEDIA_RELAY.of(fault=printable(str(error)))
                 raise Refused(503, cause) from None
-
-    def _ask(self, exchange: "_Exchange", body: bytes, sent: Description) -> bytes:
-        """Return the SDP of the relay for one of a message.  Raises RelayError."""
-        source = exchange.source
-        values: dict[str, Value] = {
-            "call-id": exchange.name,
-            "from-tag": exchange.from_tag,
-            "sdp": with_address(body, sent, source),
-            **flags_for(exchange.receiver, sent, source if exchange.is_behind_nat else ""),
-        }
-        if exchange.to_tag:
-            values["to-tag"] = exchange.to_tag
-        sdp = self.engine.ask(exchange.command, values).get(b"sdp")
-        if not isinstance(sdp, bytes) or not sdp:
-            raise RelayRefused("its reply has no SDP")
-        return sdp
 
 
 class RelayedCall:
@@ -239,8 +255,8 @@ class RelayedCall:
         body = sdp_of(request)
         self._offer = read_description(body) if body else None
         self._is_unreadable = bool(request.body) and self._offer is None
-        self._refused: set[str] = set()  # the targets that have refused the offer with 488
-        self._marks: dict[str, MediaMark] = {}  # of the branches that are tried, by target
+        self._refused: set[_Key] = set()  # the targets that have refused the offer with 488
+        self._marks: dict[_Key, MediaMark] = {}  # of the branches that are tried
         self._is_answered = False
         self._mark: MediaMark | None = None
 
@@ -258,7 +274,7 @@ class RelayedCall:
             offer,
             from_browser=from_browser,
             to_browser=flow.transport in _BROWSER,
-            is_refused=target.uri_text in self._refused,
+            is_refused=_key(target) in self._refused,
         )
         caller, callee = self._is_caller_behind_nat(), _is_callee_behind_nat(target, flow)
         if kinds is None:
@@ -294,13 +310,13 @@ class RelayedCall:
 
             def edit_and_note(response: Response) -> Work | None:
                 if response.status >= 200:
-                    self._note_answer(target.uri_text, None)
+                    self._note_answer(_key(target), None)
                 return edit(response)
 
             return edit_and_note
 
         def end_and_delete(target: Target) -> None:
-            self._delete(self._marks.pop(target.uri_text, None))
+            self._delete(self._marks.pop(_key(target), None))
             if end_branch is not None:
                 end_branch(target)
 
@@ -316,35 +332,28 @@ class RelayedCall:
         mark: MediaMark,
         edit: EditResponse,
     ) -> EditResponse:
-        relay, request = self._relay, self._request
-        name = _name(request, mark)
-        exchange = _Exchange(
-            "offer", name, request.from_.tag, "", mark.callee, self._flow.remote[0]
-        )
-        exchange.is_behind_nat = mark.caller_behind_nat
-        relay.translate(outgoing, exchange, mark)
-        self._marks[target.uri_text] = mark
+        sent, received = self._flow.remote[0], flow.remote[0]
+        exchange = Exchange(self._relay, self._request, mark, sent, received, to_callee=True)
+        exchange.relay_request(outgoing)
+        self._marks[_key(target)] = mark
 
         def edit_and_relay(response: Response) -> Work | None:
             edit(response)
             if response.status >= 200:
-                self._note_answer(target.uri_text, mark)
-            return relay.relay_response(
-                response, request, name, mark, flow.remote[0], to_caller=True
-            )
+                self._note_answer(_key(target), mark)
+            return exchange.relay_response(response)
 
         return edit_and_relay
 
     def may_try_again(self, target: Target, status: int) -> bool:
         """Return True if a target that has refused an offer is to get it once more, translated."""
-        uri = target.uri_text
-        is_new = status in _NOT_ACCEPTABLE and uri not in self._refused
+        is_new = status in _NOT_ACCEPTABLE and _key(target) not in self._refused
         if not is_new or self._offer is None or self._offer.kind == AS_IT_IS:
             return False
-        self._refused.add(uri)
+        self._refused.add(_key(target))
         return self._relay.engine.is_answering
 
-    def _note_answer(self, uri_text: str, mark: MediaMark | None) -> None:
+    def _note_answer(self, key: _Key, mark: MediaMark | None) -> None:
         """Delete the other branches at the first answer: the fork cancels them."""
         if self._is_answered:
             return
@@ -352,7 +361,7 @@ class RelayedCall:
         if mark is not None:
             self._relay.counts[CALLS_RELAYED] += 1
         for other, lost in self._marks.items():
-            if other != uri_text:
+            if other != key:
                 self._delete(lost)
         self._marks = {}
 
@@ -365,29 +374,28 @@ def _edit_nothing(response: Response) -> Work | None:
     return None
 
 
-class _Exchange:
-    """One offer or answer for the relay.
-
-    `receiver` is the kind that its receiver understands, `source` the address it was sent from.
-    """
-
-    __slots__ = ("command", "from_tag", "is_behind_nat", "name", "receiver", "source", "to_tag")
-
-    def __init__(
-        self, command: str, name: str, from_tag: str, to_tag: str, receiver: str, source: str
-    ) -> None:
-        self.command = command
-        self.name = name
-        self.from_tag = from_tag
-        self.to_tag = to_tag
-        self.receiver = receiver
-        self.source = source
-        self.is_behind_nat = False
-
-
 def _name(request: Request, mark: MediaMark) -> str:
     """Return the name of a call at the relay."""
     return f"{request.call_id}-{mark.token}"
+
+
+def _key(target: Target) -> _Key:
+    """Return what a target is known by: on connections, two phones may have the same Contact."""
+    return target.uri_text, target.flow
+
+
+def _is_lost(sent: Description) -> bool:
+    """Return True if the address in a description leads nowhere, and no ICE finds a better one.
+
+    Not so the address 0.0.0.0, by which old phones hold a call (RFC 3264 §8.4).
+    """
+    return sent.kind != WEBRTC and sent.host != _NO_ADDRESS and is_private(sent.host)
+
+
+def _log_untranslated(request: Request, refused: Refused) -> None:
+    """Log that an answer passes as it is: it cannot be refused."""
+    fields = {"call_id": printable(request.call_id), "cause": refused.code}
+    log.info("media relay: an answer was not translated: %s", refused.cause, extra=fields)
 
 
 def _is_elsewhere(host: str, flow: Flow) -> bool:
