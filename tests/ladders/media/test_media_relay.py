@@ -328,6 +328,8 @@ def test_an_offer_that_is_refused_is_tried_translated(world, relay, bob, offered
     second = bob.gets("INVITE")
     assert kind_of(second.body) == wanted
     assert second.via.branch != first.via.branch
+    for name in ("via", "record-route"):
+        assert len(second.values(name)) == len(first.values(name))
     answers(bob, second, 200, sdp(bob.address[0], kind=wanted))
     heard = carol.gets(200, of=call)
     assert kind_of(heard.body) == offered
@@ -427,6 +429,21 @@ def test_no_message_overtakes_an_answer_that_waits(world, relay, ada, bob):
     assert len(world.server.proxy.media.turns) == 0
 
 
+def test_no_other_response_overtakes_an_answer_that_waits(relay, ada, bob):
+    """Also the one to a later request of the dialog."""
+    here, _ = talk(ada, bob, sdp("192.0.2.201", kind="w"), sdp(bob.address[0]))
+    ada.sends_within("INVITE", here, body=sdp("192.0.2.201", kind="w"), headers=(SDP_TYPE,))
+    ada.sends_within("INFO", here)
+    invite, info = bob.gets("INVITE"), bob.gets("INFO")
+    relay.is_slow = True
+    answers(bob, invite, 200, sdp(bob.address[0], 4002))
+    bob.answers(info, 200)
+    ada.gets(100)
+    assert ada.hears_nothing()
+    relay.answers_one()
+    assert [ada.gets(200).cseq[1] for _ in range(2)] == ["INVITE", "INFO"]
+
+
 def test_a_failure_waits_for_an_answer_before_it(relay, ada, bob):
     invites(ada, "bob", sdp("192.0.2.201", kind="w"))
     received = bob.gets("INVITE")
@@ -448,6 +465,7 @@ def test_a_failure_waits_for_an_answer_before_it(relay, ada, bob):
         (b"v=0\r\nm=audio x RTP/AVP 0\r\n", "application/sdp"),
         (b"v=0\r\n\xff\x00\r\n", "application/sdp"),
         (b"\x00" * 40_000, "application/sdp"),
+        (sdp("192.168.1.20"), "text/plain"),
         (b"--b\r\n\r\n" + sdp("192.168.1.20") + b"--b--", "multipart/mixed;boundary=b"),
     ],
 )
