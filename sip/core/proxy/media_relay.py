@@ -43,7 +43,7 @@ from sip.message.message import Message, Request, Response
 from sip.message.uri import SipUri, parse_uri
 from sip.monitor.metrics import CALLS_RELAYED, RELAY_REFUSED, RELAY_SILENT, Counters
 from sip.transaction.mailbox import Turns
-from sip.transaction.upstream import EditResponse, Work
+from sip.transaction.upstream import EditResponse, Upstream, Work
 from sip.transport.bencode import Value
 from sip.transport.flow import Flow
 from sip.transport.rtpengine import RelayError, RelayRefused, RtpEngine
@@ -75,7 +75,7 @@ class MediaRelay:
         return RelayedCall(self, request, flow)
 
     def within(
-        self, request: Request, flow: Flow, side: DialogSide, prepare: Prepare | None
+        self, request: Request, upstream: Upstream, side: DialogSide, prepare: Prepare | None
     ) -> Prepare | None:
         """Return a `prepare` that also relays a request within a dialog, which goes to `side`."""
         mark = read_mark(side.media)
@@ -83,7 +83,8 @@ class MediaRelay:
             return prepare
 
         def prepare_and_relay(outgoing: Request, target: Target, callee_flow: Flow) -> EditResponse:
-            sent, received = flow.remote[0], callee_flow.remote[0]
+            upstream.ensure_transaction()  # it absorbs retransmissions meanwhile
+            sent, received = upstream.flow.remote[0], callee_flow.remote[0]
             exchange = Exchange(self, request, mark, sent, received, to_callee=side.is_callee)
             exchange.relay_request(outgoing)
             if request.method == "BYE":  # its sender has no session any more (§15.1.1)

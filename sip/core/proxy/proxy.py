@@ -180,7 +180,7 @@ class Proxy:
             self._learn_contact(request, upstream, routes)
         prepare = self._follow_dialog(request, side)
         if side.media and self.media is not None:
-            prepare = self.media.within(request, upstream.flow, side, prepare)
+            prepare = self.media.within(request, upstream, side, prepare)
         if request.method != "BYE":
             # §16.6, step 4: a restarted phone, or one that knows the dialog only by this NOTIFY
             # (RFC 6665 §4.3), needs our Record-Route again.  The tickets of the sides are the same.

@@ -444,6 +444,25 @@ def test_no_other_response_overtakes_an_answer_that_waits(relay, ada, bob):
     assert [ada.gets(200).cseq[1] for _ in range(2)] == ["INVITE", "INFO"]
 
 
+def test_a_request_that_waits_is_forwarded_once(relay, ada, bob):
+    """Its retransmissions are absorbed, and a CANCEL is not lost."""
+    _, there = talk(ada, bob, sdp("192.0.2.201", kind="w"), sdp(bob.address[0]))
+    relay.is_slow = True
+    body = sdp(bob.address[0], 4002)
+    update = bob.sends_within("UPDATE", there, body=body, headers=(SDP_TYPE,))
+    bob.transmits(update)
+    bob.transmits(update)
+    assert ada.hears_nothing()
+    relay.answers_one()
+    ada.gets("UPDATE")
+    assert ada.hears_nothing()
+    call = invites(ada, "bob", sdp("192.0.2.201", kind="w"))
+    ada.cancels(call)
+    relay.answers_one()
+    bob.answers(bob.gets("INVITE"), 180)
+    bob.gets("CANCEL")
+
+
 def test_a_failure_waits_for_an_answer_before_it(relay, ada, bob):
     invites(ada, "bob", sdp("192.0.2.201", kind="w"))
     received = bob.gets("INVITE")
