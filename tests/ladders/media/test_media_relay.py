@@ -1,87 +1,13 @@
-"""Calls whose media passes an rtpengine: which do, its commands, and the order of the messages."""
+"""Calls whose media passes an rtpengine: which do, and its commands."""
 
 import pytest
 
 from sip.core.causes import MEDIA_RELAY
-from sip.message.message import Request, Response
 from sip.monitor.metrics import CALLS_RELAYED, RELAY_REFUSED, RELAY_SILENT
-from sip.transport.transport_names import TRANSPORTS, TransportInfo
-from tests.support.fake_rtpengine import RELAY, SETTINGS, FakeRtpEngine, kind_of, sdp
-from tests.support.fake_transport import MemoryCarrier
+from tests.support.fake_rtpengine import RELAY, kind_of, sdp
 from tests.support.nat_phones import NAT, OTHER_NAT, behind_nat
-from tests.support.world import (
-    REALM,
-    Dialog,
-    Phone,
-    TcpPhone,
-    World,
-    dialog_of_callee,
-    dialog_of_caller,
-)
-
-SDP_TYPE = "Content-Type: application/sdp"
-
-
-class Browser(TcpPhone):
-    """A phone on a WebSocket."""
-
-    transport = "WS"
-
-    def __init__(self, world: World, name: str, number: int, carrier: MemoryCarrier) -> None:
-        self._carrier = carrier
-        super().__init__(world, name, (f"192.0.2.{number}", 40_000 + number), 9)
-        self.moves_behind_nat("abc.invalid")
-        world.at[self.address] = self
-        world.users.add(name, "secret")
-        self.registers()
-
-    @property
-    def carrier(self) -> MemoryCarrier:
-        return self._carrier
-
-
-@pytest.fixture
-def world() -> World:
-    return World(settings=dict(SETTINGS))
-
-
-@pytest.fixture
-def relay(world: World) -> FakeRtpEngine:
-    return FakeRtpEngine(world)
-
-
-@pytest.fixture
-def ada(world: World, monkeypatch) -> Browser:
-    monkeypatch.setitem(TRANSPORTS, "WS", TransportInfo("SIP+D2W", "_sip._ws", 80))
-    carrier = MemoryCarrier(world, 5000, "WS")
-    world.server.transports.add_carrier("WS", carrier)
-    return Browser(world, "ada", 201, carrier)
-
-
-@pytest.fixture
-def bob(world: World) -> Phone:
-    return world.phone("bob")
-
-
-def invites(caller: Phone, callee: str, body: bytes, **more) -> Request:
-    headers = (SDP_TYPE, *more.pop("headers", ()))
-    return caller.sends("INVITE", f"sip:{callee}@{REALM}", body=body, headers=headers, **more)
-
-
-def answers(phone: Phone, request: Request, status: int, body: bytes, *headers: str) -> Response:
-    return phone.answers(request, status, body=body, headers=(SDP_TYPE, *headers))
-
-
-def talk(caller: Phone, callee: Phone, offer: bytes, answer: bytes) -> tuple[Dialog, Dialog]:
-    """Let a phone call another one; return the dialogs of both."""
-    call = invites(caller, callee.name, offer)
-    received = callee.gets("INVITE")
-    response = answers(callee, received, 200, answer)
-    heard = caller.gets(200)
-    here = dialog_of_caller(call, heard)
-    caller.sends_within("ACK", here, cseq=call.cseq[0])
-    callee.gets("ACK")
-    return here, dialog_of_callee(received, response)
+from tests.support.relayed_calls import SDP_TYPE, Browser, answers, invites, talk
+from tests.support.world import REALM, dialog_of_callee, dialog_of_caller
 
 
 def test_a_browser_and_a_desk_phone_understand_each_other(world, relay, ada, bob):
@@ -400,82 +326,6 @@ def test_an_error_of_the_relay_fails_the_call(world, relay, ada, bob):
     assert "Ran out of ports" in ada.gets(503).value("warning")
     assert world.server.proxy.media.counts[RELAY_REFUSED] == 1
     assert bob.hears_nothing()
-
-
-def test_no_message_overtakes_an_answer_that_waits(world, relay, ada, bob):
-    """The responses of a branch keep their order, and so do the requests of its dialog."""
-    invites(ada, "bob", sdp("192.0.2.201", kind="w"))
-    received = bob.gets("INVITE")
-    ada.gets(100)
-    relay.is_slow = True
-    answers(bob, received, 183, sdp(bob.address[0], 4008))
-    bob.answers(received, 180)
-    response = answers(bob, received, 200, sdp(bob.address[0]))
-    answers(bob, received, 200, sdp(bob.address[0]))  # repeated, before the answer is relayed
-    there = dialog_of_callee(received, response)
-    bob.sends_within("INFO", there)
-    bob.sends_within("BYE", there)
-    assert ada.hears_nothing()
-    relay.answers_one()
-    ada.gets(183)
-    ada.gets(180)
-    assert ada.hears_nothing()
-    relay.answers_one()
-    first, repeated = ada.gets(200), ada.gets(200)
-    assert first.body == repeated.body
-    assert [name for name, *_ in relay.takes()] == ["offer", "answer", "answer", "delete"]
-    ada.gets("INFO")
-    ada.gets("BYE")
-    assert len(world.server.proxy.media.turns) == 0
-
-
-def test_no_other_response_overtakes_an_answer_that_waits(relay, ada, bob):
-    """Also the one to a later request of the dialog."""
-    here, _ = talk(ada, bob, sdp("192.0.2.201", kind="w"), sdp(bob.address[0]))
-    ada.sends_within("INVITE", here, body=sdp("192.0.2.201", kind="w"), headers=(SDP_TYPE,))
-    ada.sends_within("INFO", here)
-    invite, info = bob.gets("INVITE"), bob.gets("INFO")
-    relay.is_slow = True
-    answers(bob, invite, 200, sdp(bob.address[0], 4002))
-    bob.answers(info, 200)
-    ada.gets(100)
-    assert ada.hears_nothing()
-    relay.answers_one()
-    assert [ada.gets(200).cseq[1] for _ in range(2)] == ["INVITE", "INFO"]
-
-
-def test_a_request_that_waits_is_forwarded_once(relay, ada, bob):
-    """Its retransmissions are absorbed, and a CANCEL is not lost."""
-    _, there = talk(ada, bob, sdp("192.0.2.201", kind="w"), sdp(bob.address[0]))
-    relay.is_slow = True
-    body = sdp(bob.address[0], 4002)
-    update = bob.sends_within("UPDATE", there, body=body, headers=(SDP_TYPE,))
-    bob.transmits(update)
-    bob.transmits(update)
-    assert ada.hears_nothing()
-    relay.answers_one()
-    ada.gets("UPDATE")
-    assert ada.hears_nothing()
-    call = invites(ada, "bob", sdp("192.0.2.201", kind="w"))
-    ada.cancels(call)
-    relay.answers_one()
-    bob.answers(bob.gets("INVITE"), 180)
-    bob.gets("CANCEL")
-
-
-def test_a_failure_waits_for_an_answer_before_it(relay, ada, bob):
-    invites(ada, "bob", sdp("192.0.2.201", kind="w"))
-    received = bob.gets("INVITE")
-    relay.is_slow = True
-    answers(bob, received, 183, sdp(bob.address[0]))
-    for _ in range(30):  # more than are kept
-        bob.answers(received, 180)
-    bob.answers(received, 486)
-    relay.answers_one()
-    ada.gets(183)
-    for _ in range(15):
-        ada.gets(180)
-    ada.gets(486)
 
 
 @pytest.mark.parametrize(
