@@ -100,6 +100,21 @@ def parse_advertised(text: str) -> Advertised | None:
         ) from None
 
 
+def parse_relay(text: str) -> tuple[str, int] | None:
+    """Parse `host:port` of a media relay; an empty text is None.  Raises ValueError."""
+    try:
+        relay = parse_advertised(text)
+        if relay is None:
+            return None
+        if not relay.port:
+            raise ValueError(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not the address of a media relay; write it like 127.0.0.1:2223"
+        ) from None
+    return relay.host, relay.port
+
+
 def parse_name_servers(text: str) -> tuple[tuple[str, int], ...]:
     """Parse addresses of DNS servers; the default port is 53.  Raises ValueError."""
     servers: list[tuple[str, int]] = []

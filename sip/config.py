@@ -18,6 +18,7 @@ from sip.addresses import (
     parse_advertised,
     parse_name_servers,
     parse_optional_address,
+    parse_relay,
 )
 from sip.core.trunk import Trunk, parse_trunks
 from sip.monitor.event_names import EVENT_NAMES
@@ -313,6 +314,12 @@ class Config:
         parse_ports,
         "UDP ports for the sound of the robot's calls, two for each call",
         value="FIRST-LAST",
+    )
+    media_rtpengine: tuple[str, int] | None = setting(
+        "",
+        parse_relay,
+        "rtpengine that relays calls whose phones cannot hear each other directly",
+        value="HOST:PORT",
     )
     guard_trusted: tuple[Network, ...] = setting(
         "",

@@ -33,6 +33,7 @@ from sip.monitor.health import Check, RoundTrip, Status
 from sip.server import SipServer
 from sip.store.database import Database, DatabaseError
 from sip.transport.dns.resolver import NoRoute, Resolver
+from sip.transport.rtpengine import RelayError
 from sip.transport.transport_names import UDP, is_secure
 
 log = logging.getLogger(__name__)
@@ -154,6 +155,7 @@ class Probes:
                 for each in dict.fromkeys(transports)
             ),
             Probe("RTP ports", self.rtp_ports),
+            Probe("Media relay", self.media_relay),
             Probe("Control socket", self.control_socket),
             Probe("Database", self.database),
             Probe("Disk space", self.disk),
@@ -185,6 +187,17 @@ class Probes:
         if config.robot and hosts:
             failure = self._server.robot.studio.why_no_port(hosts[0])
         return health.check_rtp_ports(str(config.rtp_ports), failure, is_on=config.robot)
+
+    def media_relay(self) -> Check:
+        """Send a ping to the media relay."""
+        media, seconds, failure = self._server.proxy.media, 0.0, ""
+        if media is None:
+            return health.check_media_relay("", seconds, failure)
+        try:
+            seconds = media.engine.ping()
+        except RelayError as error:
+            failure = str(error)
+        return health.check_media_relay(host_port(*media.engine.address), seconds, failure)
 
     def control_socket(self) -> Check:
         """Look up if the control socket is there."""

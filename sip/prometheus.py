@@ -51,6 +51,7 @@ _RESULTS = (
 )
 # What each counter of sip/monitor/metrics.py counts, for its HELP line.
 _HELP = {
+    "calls_relayed": "Answered calls whose media passes the media relay.",
     "connections_closed": "Connections that this server closed, by reason.",
     "connections_refused": "Connections that were refused because there were too many.",
     "database_errors": "Database transactions that SQLite or the disk refused.",
@@ -59,6 +60,7 @@ _HELP = {
     "messages_dropped": "Messages that were neither answered nor forwarded, by reason.",
     "messages_malformed": "Messages that cannot be parsed.",
     "messages_unsent": "Messages that could not be sent.",
+    "relay_failures": "Descriptions of media that the media relay did not translate, by reason.",
     "refusals_unsent": "Refusals of malformed requests that could not be sent.",
     "refusals": "Requests that this server refused, by the key of the cause.",
     "requests_retransmitted": "Requests that clients repeated.",
@@ -202,6 +204,8 @@ class _Collector(Collector):
         counts = Counter(dict.fromkeys(_KEYS, 0))
         for part in (server.layer, server.receiver, server.tcp, server.guard, self._database):
             counts.update(part.counts)
+        if server.proxy.media is not None:
+            counts.update(server.proxy.media.counts)
         families: dict[str, CounterMetricFamily] = {}
         # The first request of a phone has no credentials: that is no refusal.
         del counts[metrics.refusals(NO_CREDENTIALS.code)]

@@ -16,6 +16,7 @@ from sip.core.causes import malformed
 from sip.core.domains import Domains, address_of_record
 from sip.core.guard.guard import MAX_VERIFIED, Guard
 from sip.core.proxy.call_rules import CallRules
+from sip.core.proxy.media_relay import MediaRelay
 from sip.core.proxy.proxy import Proxy
 from sip.core.proxy.robot_targets import ROBOT, RobotTargets
 from sip.core.proxy.route_ticket import Tickets
@@ -54,6 +55,7 @@ from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
 from sip.transport.local_addresses import LocalAddresses
 from sip.transport.receiver import Receiver
+from sip.transport.rtpengine import RtpEngine
 from sip.transport.tcp import TcpCarrier
 from sip.transport.tcp_connection import Layers
 from sip.transport.tls import TlsContexts
@@ -223,6 +225,7 @@ class SipServer:
             bus=self.bus,
             router=self.hooks,
             gruus=gruus,
+            media=self._media_relay(),
         )
         self.dispatcher = Dispatcher(
             self.layer,
@@ -234,6 +237,13 @@ class SipServer:
             self.unix_clock,
         )
         self.layer.start(self.dispatcher)
+
+    def _media_relay(self) -> MediaRelay | None:
+        """Return the media relay of the settings, None without one."""
+        relay = self.config.media_rtpengine
+        if relay is None:
+            return None
+        return MediaRelay(RtpEngine(relay, self.clock), self.layer.new_token)
 
     def _build_robot(self) -> None:
         """Build the robot, and the wires between it and the proxy."""
@@ -317,6 +327,8 @@ class SipServer:
             (TRUNKS_SECONDS, self.resolve_gateways),
         ]
         self.resolve_gateways()
+        if self.proxy.media is not None:
+            self.proxy.media.engine.start()
         for seconds, work in periodic:
             timer = hub.loop.timer(seconds, seconds)
             timer.start(work)
@@ -383,6 +395,8 @@ class SipServer:
             self.location.remove_closed()
             self.keep_alive(now)
             self.robot.tick(now)
+            if self.proxy.media is not None:
+                self.proxy.media.engine.tick(now)
         except Exception:
             log.exception("unhandled error while running timers")
 
@@ -438,6 +452,8 @@ class SipServer:
             timer.close()
         self._timers.clear()
         self.layer.stop()
+        if self.proxy.media is not None:
+            self.proxy.media.engine.stop()
         self.transports.stop()
 
 

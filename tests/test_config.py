@@ -145,6 +145,17 @@ def test_name_servers_are_addresses_with_a_port_perhaps():
     assert gather({}, {}).sip_dns == ()
 
 
+def test_a_media_relay_is_a_host_with_a_port():
+    for text in ("192.0.2.9:2223", "relay.example.net:22222", "[::1]:2223"):
+        host, _, port = text.rpartition(":")
+        config = gather({"media.rtpengine": text}, {})
+        assert config.media_rtpengine == (host.strip("[]"), int(port))
+    assert gather({}, {}).media_rtpengine is None
+    for text in ("192.0.2.9", "relay:0", "relay:x", ":2223", "a b:1"):
+        with pytest.raises(ConfigError, match=r"write it like 127\.0\.0\.1:2223"):
+            gather({"media.rtpengine": text}, {})
+
+
 def test_a_trunk_password_is_not_read_from_a_flag(toml):
     """Every user of the machine can read what a process was started with."""
     text = "0=sip:me:hush@gw.example.net,1=sip:192.0.2.9"

@@ -15,6 +15,7 @@ from gevent import socket as green
 from sip import health_probes
 from sip.addresses import Address, Advertised
 from sip.config import Config
+from sip.core.proxy.media_relay import MediaRelay
 from sip.health_probes import Health, Probe, Probes, clock_is_synchronized, round_trip
 from sip.listening import ListeningAddress
 from sip.monitor.events import Bus
@@ -24,7 +25,9 @@ from sip.server import SipServer
 from sip.store.bindings import BindingRow, BindingStore, NotSaved
 from sip.store.database import Database
 from sip.store.users import Users
+from sip.transport import rtpengine
 from sip.transport.dns.client import NoAnswer
+from sip.transport.rtpengine import RtpEngine
 from tests.support.fake_dns import FakeDns
 from tests.support.programs import free_port_of_both
 
@@ -95,7 +98,8 @@ def test_a_server_without_a_fault_is_ok(running, monkeypatch):
     checks = Health(running.probes.all).checks()
     assert [check for check in checks if check.status != Status.OK] == []
     assert [check.name for check in checks] == [
-        *("SIP over UDP", "SIP over TCP", "RTP ports", "Control socket", "Database", "Disk space"),
+        *("SIP over UDP", "SIP over TCP", "RTP ports", "Media relay", "Control socket"),
+        *("Database", "Disk space"),
         *("Commit times", "Event loop", "Clock", "Receive buffers", "Open files"),
         *("Web encryption", "SIP encryption", "DNS of the domain", "Advertised address", "NAT"),
     ]
@@ -138,6 +142,29 @@ def test_a_server_that_refuses_all_is_failing():
 def test_a_wildcard_is_asked_on_the_loopback(running):
     (address, *_) = running.server.listening()
     assert not round_trip(ListeningAddress("UDP", "0.0.0.0", address.port)).failure
+
+
+def test_a_media_relay_is_asked_by_a_ping(running, monkeypatch):
+    """By a real datagram; and its silence is failing."""
+    with closing(green.socket(type=socket.SOCK_DGRAM)) as other:
+        other.bind((HERE, 0))
+
+        def answer() -> None:
+            while True:
+                data, source = other.recvfrom(4096)
+                other.sendto(data.partition(b" ")[0] + b" d6:result4:ponge", source)
+
+        engine = RtpEngine(other.getsockname(), running.server.clock)
+        running.server.proxy.media = MediaRelay(engine, lambda: "")
+        engine.start()  # the server stops it
+        gevent.sleep(0.01)  # or its first datagram is sent a quarter of a second later
+        answering = gevent.spawn(answer)
+        check = running.check("Media relay")
+        assert (check.status, "answers in" in check.detail) == (Status.OK, True)
+        answering.kill()
+        monkeypatch.setattr(rtpengine, "GIVE_UP_AFTER", 0.1)
+        check = running.check("Media relay")
+        assert (check.status, "rtpengine-daemon" in check.cure) == (Status.FAILING, True)
 
 
 def test_ports_of_the_robot_that_are_taken_are_a_warning(running):

@@ -38,7 +38,17 @@ LAYERS = [
 CORE = [
     [
         f"sip.core.{name}"
-        for name in ("errors", "domains", "trunk", "target", "causes", "q850", "uas", "explain")
+        for name in (
+            "errors",
+            "domains",
+            "trunk",
+            "target",
+            "causes",
+            "q850",
+            "uas",
+            "explain",
+            "media",
+        )
     ],
     ["sip.core.stateless", "sip.core.options", "sip.core.cause_fields", "sip.core.gruu"],
     ["sip.core.guard"],

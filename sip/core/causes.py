@@ -275,6 +275,11 @@ TOO_LARGE_FOR_UDP = _kind(
     "the request is larger than a datagram, and {peer} has no TCP",
     "Reduce the number of codecs on the phone, or let the called phone register over TCP.",
 )
+MEDIA_RELAY = _kind(
+    "media_relay",
+    "the media relay does not translate the call: {fault}",
+    "Check that rtpengine runs, and that -media.rtpengine has the address of its listen-ng.",
+)
 
 # Limits of this server
 

@@ -323,6 +323,24 @@ def check_rtp_ports(ports: str, failure: str, *, is_on: bool) -> Check:
     return Check(name, Status.OK, f"The robot has a free pair of the UDP ports {ports}.")
 
 
+def check_media_relay(address: str, seconds: float, failure: str) -> Check:
+    """Judge the media relay: the seconds of a ping, or why it failed; `address` "" for no relay."""
+    name = "Media relay"
+    if not address:
+        detail = "No media relay is set: sound travels directly between phones."
+        return Check(name, Status.OK, detail)
+    if failure:
+        return Check(
+            name,
+            Status.FAILING,
+            f"rtpengine at {address} does not relay: {failure}. Calls between a browser and a desk"
+            " phone fail, and phones behind different NATs hear nothing.",
+            "Start rtpengine (systemctl start rtpengine-daemon), and check that -media.rtpengine"
+            " has the address of its listen-ng.",
+        )
+    return Check(name, Status.OK, f"rtpengine at {address} answers in {milliseconds(seconds)}.")
+
+
 def check_control_socket(failure: str) -> Check:
     """Judge the socket of the commands; `failure` says why they do not reach this server."""
     name = "Control socket"

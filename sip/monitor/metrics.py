@@ -49,6 +49,12 @@ RESPONSES_UNMATCHED = metric("responses_unmatched")  # to no client transaction
 RESPONSES_UNACKNOWLEDGED = metric("responses_unacknowledged")  # failures of an INVITE without ACK
 REFUSALS_UNSENT = metric("refusals_unsent")  # of malformed requests; the response has no address
 
+# Media relay
+
+CALLS_RELAYED = metric("calls_relayed")  # answered calls whose media passes the relay
+RELAY_SILENT = metric("relay_failures", reason="silent")  # it did not answer
+RELAY_REFUSED = metric("relay_failures", reason="refused")  # it answered with an error
+
 # Connections
 
 CONNECTIONS_REFUSED = metric("connections_refused")  # too many

@@ -1,4 +1,4 @@
-"""The mailbox of a handler: the place where its greenlet waits in gevent's hub."""
+"""Where greenlets wait in gevent's hub: the mailbox of a handler, and turns in an order."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,3 +55,60 @@ class Mailbox:
         if items:
             self._items = []
         return items
+
+
+def spawn(work: Callable[[], None]) -> None:
+    """Run `work`, which may wait, in a new greenlet."""
+    gevent.spawn(work)
+
+
+class Turn:
+    """A place in a line: `with` waits for the places before it, and its end is the next one's turn.
+
+    Each place that is taken must be used, or the places behind it wait for ever.
+    """
+
+    __slots__ = ("_before", "_is_over", "_name", "_start", "_turns")
+
+    def __init__(self, turns: "Turns", name: str, before: "Turn | None") -> None:
+        self._turns = turns
+        self._name = name
+        self._before = before
+        self._start: Mailbox | None = None  # of the place behind this one, if it waits
+        self._is_over = False
+
+    def __enter__(self) -> None:
+        before, self._before = self._before, None
+        if before is not None and not before._is_over:
+            before._start = Mailbox()
+            before._start.get()
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over = True
+        if self._start is not None:
+            self._start.put(None)
+        self._turns.leave(self._name, self)
+
+
+class Turns:
+    """Lines by name: the work of each line is done in the order in which its places were taken."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Turn] = {}
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def take(self, name: str) -> Turn:
+        """Take the last place of a line."""
+        turn = self._last[name] = Turn(self, name, self._last.get(name))
+        return turn
+
+    def is_taken(self, name: str) -> bool:
+        """Return True if a place of the line is taken and not over."""
+        return name in self._last
+
+    def leave(self, name: str, turn: Turn) -> None:
+        """Forget a line that has ended with this place."""
+        if self._last.get(name) is turn:
+            del self._last[name]

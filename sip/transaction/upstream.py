@@ -1,5 +1,6 @@
 """The upstream and the branches of a request that is handled (RFC 3261 §16)."""
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -7,12 +8,17 @@ from sip.message.message import Request, Response
 from sip.message.responses import encode_response, to_line
 from sip.transaction.branch_event import BranchEvent
 from sip.transaction.client import ClientTransaction, InviteClientTransaction
-from sip.transaction.mailbox import Mailbox
+from sip.transaction.mailbox import Mailbox, spawn
 from sip.transaction.server import Key, ServerTransaction
 from sip.transport.flow import Flow, reply_flow
 
 if TYPE_CHECKING:
     from sip.transaction.layer import Layer
+
+log = logging.getLogger(__name__)
+
+# Responses of a branch that wait for an earlier one; further ones are discarded, as if lost.
+MAX_WAITING = 16
 
 
 class Upstream:
@@ -144,17 +150,20 @@ class Upstream:
         )
 
 
-# Edits a response from 101 to 299 before it is relayed.
-EditResponse = Callable[[Response], None]
+# What is left to be done before a response is relayed; it may wait.
+Work = Callable[[], None]
+# Edits a response from 101 to 299 before it is relayed.  Must not wait: it returns what has to.
+EditResponse = Callable[[Response], Work | None]
 
 
 class Branch:
     """One client transaction of a proxied request, and its user (§16.6).
 
     `edit_response`, if any, is called with each response from 101 to 299, retransmissions included.
+    If it leaves work that may wait, a greenlet does it; the later responses wait behind this one.
     """
 
-    __slots__ = ("edit_response", "layer", "transaction", "upstream")
+    __slots__ = ("_waiting", "edit_response", "layer", "transaction", "upstream")
 
     def __init__(
         self, layer: "Layer", upstream: Upstream, edit_response: EditResponse | None = None
@@ -163,16 +172,42 @@ class Branch:
         self.upstream = upstream
         self.edit_response = edit_response
         self.transaction: ClientTransaction
+        self._waiting: list[tuple[Response, bool, Work | None]] | None = None
 
     def on_response(self, response: Response, is_first: bool) -> None:
         """Put the first final response into the mailbox; relay all others at once (§16.7).
 
         Each branch puts one event at most, so no peer can fill the mailbox.
         """
-        status = response.status
-        if self.edit_response is not None and 100 < status < 300:
-            self.edit_response(response)
-        upstream = self.upstream
+        waiting, work = self._waiting, None
+        is_final = is_first and response.status >= 200
+        if waiting is not None and len(waiting) >= MAX_WAITING and not is_final:
+            return
+        if self.edit_response is not None and 100 < response.status < 300:
+            work = self.edit_response(response)
+        if waiting is not None:
+            waiting.append((response, is_first, work))
+        elif work is not None:
+            self._waiting = [(response, is_first, work)]
+            spawn(self._pass_waiting)
+        else:
+            self._pass_on(response, is_first)
+
+    def _pass_waiting(self) -> None:
+        """Do the work of each response that waits, and pass it on, in their order."""
+        while self._waiting:
+            response, is_first, work = self._waiting[0]
+            try:
+                if work is not None:
+                    work()
+            except Exception:  # a fault of ours must not lose a response
+                log.exception("unhandled error before a response is relayed")
+            del self._waiting[0]
+            self._pass_on(response, is_first)
+        self._waiting = None
+
+    def _pass_on(self, response: Response, is_first: bool) -> None:
+        status, upstream = response.status, self.upstream
         if is_first and status >= 200 and upstream.request is not None:
             upstream.mailbox.put(BranchEvent(self, status, response))
         else:

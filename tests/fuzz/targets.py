@@ -14,6 +14,7 @@ from dataclasses import replace
 import dns.nameserver
 import dns.resolver
 
+from sip.core import media
 from sip.core.auth.digest import Nonces, expected_response, is_right, read_answer, read_credentials
 from sip.core.domains import Domains, address_of_record, user_of_aor
 from sip.core.proxy.route_processing import _read_route, pop_own_routes
@@ -32,6 +33,7 @@ from sip.robot.rtp import Echo, Sender, read_packet
 from sip.robot.sdp import MAX_MEDIA, BadDescription, Description, read_description
 from sip.store.accounts import Account, AccountTable, check_realm, check_username
 from sip.store.csv_file import BadFile, read_csv
+from sip.transport.bencode import BadBencode, Decoded, decode, encode
 from sip.transport.dns.client import MAX_RECORDS, NameServers, NoAnswer, Records
 from sip.transport.dns.exchange import _by_tcp, _by_udp
 from sip.transport.dns.resolver import MAX_HOPS, NoRoute, Resolver
@@ -330,7 +332,14 @@ def csv_file(octets: bytes) -> None:
 
 
 def session(octets: bytes) -> None:
-    """A session description: refused with a status, or answered, stream for stream."""
+    """A session description: refused with a status, or answered, stream for stream.
+
+    For a media relay it has one kind or none.
+    """
+    if (sent := media.read_description(octets)) is not None:
+        assert sent.kind in "rswa"
+        decode(encode(dict(media.flags_for("w", sent, SOURCE))))
+        media.with_address(octets, sent, SOURCE)
     read = _described(octets)
     if isinstance(read, BadDescription):
         assert read.status in (400, 488)
@@ -339,6 +348,25 @@ def session(octets: bytes) -> None:
     answer = read.answer("192.0.2.1", 10_000, 1, 1)
     assert read_description(answer).audio().port == 10_000
     assert answer.count(b"\r\nm=") <= MAX_MEDIA
+
+
+def relay(octets: bytes) -> None:
+    """A reply of a media relay: refused, or the same value when it is written again."""
+    try:
+        value = decode(octets)
+    except BadBencode:
+        return
+    assert decode(_encoded(value)) == value
+
+
+def _encoded(value: Decoded) -> bytes:
+    """A value that was read: its keys are octets, and in their order."""
+    if isinstance(value, dict):
+        pairs = (encode(key) + _encoded(item) for key, item in value.items())
+        return b"d" + b"".join(pairs) + b"e"
+    if isinstance(value, list):
+        return b"l" + b"".join(map(_encoded, value)) + b"e"
+    return encode(value)
 
 
 def _described(octets: bytes) -> Description | BadDescription:
@@ -377,6 +405,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     for read in (
         *(message, stream, via, address, parameters, uri, contact, digest, route, flow),
         *(name_server, csv_file, stranger, member, callee, form, session, rtp, stun),
+        relay,
     )
 }
 # Targets of SIP messages, which the mutator can make.

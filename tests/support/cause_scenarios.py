@@ -11,6 +11,7 @@ from sip.core.registrar.bindings import MAX_CONTACTS
 from sip.core.trunk import parse_trunks
 from sip.dispatcher import MAX_HANDLERS
 from sip.message.message import Response, parse
+from tests.support.fake_rtpengine import FakeRtpEngine, sdp
 from tests.support.forwarding import talks
 from tests.support.outside_proxy import STRANGER, goes_on, outside
 from tests.support.tls_phone import SETTINGS, TlsPhone
@@ -394,6 +395,15 @@ def _(world, patch):
     for number in range(2):
         gateway.answers(gateway.gets("INVITE"), 407, headers=(challenge.format(number),))
         gateway.gets("ACK")
+
+
+@provokes("media_relay", **WITH_RELAY)
+def _(world, patch):
+    alice, bob = world.phones("alice", "bob")
+    FakeRtpEngine(world).error = "Ran out of ports"
+    headers = ("Content-Type: application/sdp",)
+    alice.sends("INVITE", BOB, body=sdp("192.0.2.101", kind="s"), headers=headers)
+    bob.answers(bob.gets("INVITE"), 488)
 
 
 @provokes("too_large_for_udp")

@@ -67,7 +67,7 @@ def program(name: str) -> str:
     assert path, (
         f"the program {name} is not installed "
         "(apt-get install sip-tester baresip-core chromium nftables iproute2 conntrack tshark"
-        " linphone-cli nginx-light)"
+        " linphone-cli nginx-light rtpengine-daemon)"
     )
     return path
 

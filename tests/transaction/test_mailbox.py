@@ -1,10 +1,11 @@
-"""Mailboxes and random tokens."""
+"""Mailboxes, turns and random tokens."""
 
+import contextlib
 import re
 
 import gevent
 
-from sip.transaction.mailbox import Mailbox
+from sip.transaction.mailbox import Mailbox, Turns
 from sip.transaction.tokens import Tokens
 
 
@@ -116,3 +117,26 @@ def test_tokens_come_from_the_system(monkeypatch):
     assert draw() == "f8f9fafbfcfdfeff"
     assert draw() == "f0f1f2f3f4f5f6f7"
     assert asked == [4096]
+
+
+def test_turns_are_in_the_order_of_their_places():
+    """Each line by itself; a failure within a turn ends it, too."""
+    turns, done = Turns(), []
+    first = turns.take("a")
+
+    def work(name, place, turn):
+        with contextlib.suppress(ValueError), turn:
+            gevent.sleep(0)
+            done.append((name, place))
+            raise ValueError
+
+    workers = [gevent.spawn(work, "a", place, turns.take("a")) for place in (1, 2)]
+    workers.append(gevent.spawn(work, "b", 1, turns.take("b")))
+    workers[2].join(10)
+    assert done == [("b", 1)]
+    with first:
+        done.append(("a", 0))
+    gevent.joinall(workers, 10)
+    assert done[1:] == [("a", 0), ("a", 1), ("a", 2)]
+    assert not turns.is_taken("a")
+    assert len(turns) == 0

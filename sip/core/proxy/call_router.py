@@ -2,7 +2,9 @@
 
 from typing import NamedTuple, Protocol
 
+from sip.core import causes
 from sip.core.auth.authenticator import Account
+from sip.core.errors import Refused
 from sip.message.message import Request
 from sip.transport.flow import Flow
 
@@ -17,6 +19,13 @@ class RouteDecision(NamedTuple):
     target: str
     status: int = 0
     text: str = ""
+
+    def uri_text(self, realm: str) -> str:
+        """Return the new Request-URI; a name is one of `realm`.  Raises Refused."""
+        if self.status:
+            raise Refused(self.status, causes.REFUSED_BY_HOOK.of(text=self.text))
+        is_uri = self.target.lower().startswith(("sip:", "tel:"))
+        return self.target if is_uri else f"sip:{self.target}@{realm}"
 
 
 class CallRouter(Protocol):

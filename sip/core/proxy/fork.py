@@ -18,10 +18,13 @@ from dataclasses import replace
 
 from sip.core import causes
 from sip.core.cause_fields import reason_of
-from sip.core.domains import username_of
 from sip.core.errors import Cause, Refused, printable
-from sip.core.explain import answer_of
 from sip.core.proxy.attempt import Attempt
+from sip.core.proxy.failure_causes import (
+    called_side,
+    cause_of_response,
+    cause_without_response,
+)
 from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.loops import breadth_left
 from sip.core.proxy.response_context import Answered, ResponseContext
@@ -30,7 +33,7 @@ from sip.core.trunk import Trunk
 from sip.message.grammar import BadMessage
 from sip.message.message import Request, Response
 from sip.message.names import REASONS
-from sip.message.uri import SipUri, format_host_port
+from sip.message.uri import SipUri
 from sip.transaction.branch_event import BranchEvent
 from sip.transaction.upstream import Branch, EditResponse, Upstream
 from sip.transport.dns.resolver import NoRoute
@@ -53,6 +56,8 @@ RemoveUnreachable = Callable[[Target], bool]
 EndBranch = Callable[[Target], None]
 # Completes a copy for its target and flow, and returns the function that edits its responses.
 Prepare = Callable[[Request, Target, Flow], EditResponse]
+# Returns True if a target that has answered with this status is to get the request once more.
+MayTryAgain = Callable[[Target, int], bool]
 
 
 class HopsResolved(BranchEvent):
@@ -86,6 +91,7 @@ class Fork:
         "free_breadth",
         "groups",
         "loop_mark",
+        "may_try_again",
         "prepare",
         "redirect",
         "remove_unreachable",
@@ -128,6 +134,7 @@ class Fork:
         self.cancel_status = 487  # the final status after a CANCEL
         self.fault: Cause | None = None  # why the latest target without a response has failed
         self.trunk: Trunk | None = None  # that of the latest target
+        self.may_try_again: MayTryAgain | None = None  # if a media relay may help
 
     def run(self, targets: Iterable[Target]) -> int:
         """Try the targets in order of preference, answer upstream, and return the final status.
@@ -270,12 +277,19 @@ class Fork:
                 continue
             # The last copy need not be kept: no later hop and no login will use it.
             is_last = not attempt.next_hops and attempt.target.trunk is None
+            is_last = is_last and self.may_try_again is None
             outgoing = attempt.outgoing if is_last else attempt.outgoing.copy()
             if attempt.credentials is not None:
                 outgoing.put_first(*attempt.credentials)
             edit = None
             if self.prepare is not None:
-                edit = self.prepare(outgoing, attempt.target, flow)
+                try:
+                    edit = self.prepare(outgoing, attempt.target, flow)
+                except Refused as refused:
+                    self.fault = Cause(refused.code, refused.cause, refused.cure)
+                    attempt.next_hops.clear()
+                    attempt.hop = None
+                    break
             branch = forwarder.layer.send_request(outgoing, flow, upstream, self.loop_mark, edit)
             self.context.add(branch)
             self.attempts[branch] = attempt
@@ -331,7 +345,7 @@ class Fork:
             return
         is_silent = response is None and not branch.transaction.has_response
         if response is None:
-            self.fault = self._fault_of(event.status, is_silent=is_silent)
+            self.fault = cause_without_response(self._peer(), event.status, is_silent=is_silent)
         if is_silent and event.status == 503 and self._remove_binding(attempt):
             event = BranchEvent(branch, 480, None)
         if attempt.target.trunk is not None and event.status in (401, 407):
@@ -364,16 +378,20 @@ class Fork:
     def _fail_over(self, branch: Branch, event: BranchEvent, attempt: Attempt) -> bool:
         """Try the next host of a target that is silent, unreachable or unavailable (RFC 3263 §4.3).
 
-        A host that has sent any response has the request; then no other host gets it.
+        A host that has sent any response has the request; then no other host gets it.  A host that
+        does not understand the media of the offer may get the request once more, translated.
         """
+        hop, may_try_again = attempt.hop, self.may_try_again
         if event.response is None:
             is_failure = not branch.transaction.has_response
         else:
             is_failure = event.status == 503
-        if not is_failure:
+        if hop is not None and may_try_again and may_try_again(attempt.target, event.status):
+            attempt.next_hops.insert(0, hop)
+        elif not is_failure:
             return False
-        if attempt.hop is not None:
-            self.forwarder.avoid(attempt.hop)
+        elif hop is not None:
+            self.forwarder.avoid(hop)
         if not attempt.next_hops or self.context.is_decided or self.started >= MAX_BRANCHES:
             return False
         self.started += 1
@@ -443,6 +461,8 @@ class Fork:
         cause = self.fault or causes.UNREACHABLE.of(peer=self._peer())
         if status == 480:
             raise self._unavailable()
+        if cause.code == causes.MEDIA_RELAY.code:
+            raise Refused(503, cause)
         if status in (408, 513):
             raise Refused(status, cause)
         raise Refused(500, cause, reason="Next Hop Unreachable")
@@ -464,32 +484,7 @@ class Fork:
         return self._answer_of(response)
 
     def _answer_of(self, response: Response) -> Cause:
-        return answer_of(
-            self._peer(),
-            response.status,
-            REASONS.get(response.status, response.reason),
-            method=self.request.method,
-            warning=", ".join(response.fields("warning")),
-            reason=", ".join(response.fields("reason")),
-        )
-
-    def _fault_of(self, status: int, *, is_silent: bool) -> Cause:
-        """Return the cause for a branch that has ended with a status but without a response."""
-        if status == 408:
-            kind = causes.NO_RESPONSE if is_silent else causes.NO_ANSWER
-        elif status == 513:
-            kind = causes.TOO_LARGE_FOR_UDP
-        else:
-            kind = causes.UNREACHABLE if status == 503 else causes.INTERNAL_ERROR
-        return kind.of(peer=self._peer())
+        return cause_of_response(self._peer(), response, self.request.method)
 
     def _peer(self) -> str:
-        """Return the called side for a cause: a gateway, the phone of a user, or an address."""
-        if self.trunk is not None:
-            gateway = self.trunk.gateway
-            return f"the gateway {format_host_port(gateway.host, gateway.port)}"
-        uri, domains = self.request.uri, self.forwarder.domains
-        name = username_of(uri)
-        if name and domains.realm_of(uri) is not None:
-            return f"{name}'s phone"
-        return uri.text.partition(":")[2].partition(";")[0]
+        return called_side(self.request.uri, self.forwarder.domains, self.trunk)

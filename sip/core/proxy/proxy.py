@@ -1,6 +1,5 @@
 """The stateful proxy: authentication, target choice and forwarding, in blocking style (§16)."""
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -20,6 +19,7 @@ from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
 from sip.core.proxy.gruu_targets import callee_aor, gruu_targets
 from sip.core.proxy.loops import breadth_left, loop_mark
+from sip.core.proxy.media_relay import MediaRelay
 from sip.core.proxy.past_parties import PastParties
 from sip.core.proxy.planned_fork import PlannedFork
 from sip.core.proxy.record_route import RecordRoutes
@@ -48,8 +48,6 @@ from sip.transaction.layer import Layer
 from sip.transaction.upstream import EditResponse, Upstream
 from sip.transport.dns.resolver import NoRoute, Resolver
 from sip.transport.flow import Flow, network_of
-
-log = logging.getLogger(__name__)
 
 # Methods that begin no dialog: they need no Record-Route.
 _WITHOUT_DIALOG = frozenset({"MESSAGE", "OPTIONS", "PUBLISH"})
@@ -84,10 +82,12 @@ class Proxy:
         bus: Bus,
         router: CallRouter,
         gruus: Gruus,
+        media: MediaRelay | None = None,
     ) -> None:
         self.layer = layer
         self.gruus = gruus
         self.router = router
+        self.media = media
         self.authenticator = authenticator
         self.domains = domains
         self.location = location
@@ -149,9 +149,8 @@ class Proxy:
         """Return True if a request has a ticket of ours.  The request is not changed."""
         copy = request.copy()
         try:
-            return (
-                self.tickets.destination_side(copy, pop_own_routes(copy, self.domains)) is not None
-            )
+            routes = pop_own_routes(copy, self.domains)
+            return self.tickets.destination_side(copy, routes) is not None
         except BadMessage:
             return False
 
@@ -187,6 +186,8 @@ class Proxy:
         if request.method in TARGET_REFRESHES:
             self._learn_contact(request, upstream, routes)
         prepare = self._follow_dialog(request, side)
+        if side.media and self.media is not None:
+            prepare = self.media.within(request, upstream, side, prepare)
         if request.method != "BYE":
             # §16.6, step 4: a restarted phone, or one that knows the dialog only by this NOTIFY
             # (RFC 6665 §4.3), needs our Record-Route again.  The tickets of the sides are the same.
@@ -236,6 +237,8 @@ class Proxy:
             if target is None:
                 return outside_cause(request, side)
             self.calls.handle_ack(request)
+            if self.media is not None and side is not None and side.media:
+                self.media.relay_ack(request, flow, side)
             self.forwarder.forward_statelessly(request, target, breadth_left(request))
         except BadMessage as bad:
             return causes.MALFORMED.of(fault=bad.reason)
@@ -307,13 +310,14 @@ class Proxy:
         if is_call and is_external and realm is not None:
             aor = callee_aor(request, realm, targets, self.authenticator)
             slot = self.call_limits.slot(upstream, aor)
+        relayed = self.media.call(request, upstream.flow) if is_call and self.media else None
         with slot:
             call = self.calls.start(request, upstream, account, realm or "") if is_call else None
             if answered is not None:
                 self.calls.handle_request(request)
             prepare: Prepare | None = None
             if request.method not in _WITHOUT_DIALOG:
-                prepare = partial(self.record_routes.add, request, upstream.flow, caller)
+                prepare = partial(self.record_routes.add, request, upstream.flow, caller, relayed)
             if prepare is not None and call is not None:
                 prepare = self.calls.wrap_prepare(call, prepare)
             redirect = target_set.of_redirection if self.follow_redirects else None
@@ -323,6 +327,8 @@ class Proxy:
             fork = (
                 Fork(*start, end_branch) if plan is None else PlannedFork(*start, end_branch, plan)
             )
+            if relayed is not None:
+                relayed.attach(fork)
             if call is not None:
                 self.calls.run(call, fork, targets)
                 return
@@ -345,15 +351,9 @@ class Proxy:
         """Let the operator's own code change the target of a call.  Raises Refused; may wait."""
         upstream.ensure_transaction()  # it absorbs retransmissions meanwhile
         decision = self.router.route(request, account, upstream.flow)
-        if decision is None:
-            return
-        if decision.status:
-            raise Refused(decision.status, causes.REFUSED_BY_HOOK.of(text=decision.text))
-        if decision.target.lower().startswith(("sip:", "tel:")):
-            request.uri_text = decision.target
-        else:
+        if decision is not None:
             realm = self._realm_here(request) or self._realm_of_caller(request)
-            request.uri_text = f"sip:{decision.target}@{realm}"
+            request.uri_text = decision.uri_text(realm)
 
     def _realm_here(self, request: Request) -> str | None:
         """Return the realm that a request is for; None for an external Route, maddr or domain."""
@@ -489,10 +489,8 @@ class Proxy:
         return bool(self._target_set().of_uri(request.uri, realm_here))
 
     def _authenticate(self, request: Request, upstream: Upstream) -> Account:
-        realm = self._realm_of_caller(request)
-        account = self.authenticator.authenticate(
-            request, realm, upstream.flow.remote[0], as_proxy=True
-        )
+        realm, source = self._realm_of_caller(request), upstream.flow.remote[0]
+        account = self.authenticator.authenticate(request, realm, source, as_proxy=True)
         upstream.is_verified = True
         return account
 

@@ -8,6 +8,7 @@ the proxies after us; so that address is signed into our value on the way back (
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from sip.core.domains import Domains
 from sip.core.proxy.remote_targets import AnsweredCall, RemoteTargets
@@ -34,6 +35,13 @@ MAX_ANSWERS_OF_BRANCH = 20
 _TITLE = "Record-Route: "
 # A Contact with only a user, a host and a port.
 _PLAIN_CONTACT = re.compile(r"Contact: <(sip:[A-Za-z0-9._+-]++@([A-Za-z0-9.:-]++))>")
+
+
+class MarksMedia(Protocol):
+    """Marks the branches of a call whose media is relayed."""
+
+    def mark(self, target: Target, flow: Flow) -> str:
+        """Return the mark of a new branch for its tickets, "" if its media is not relayed."""
 
 
 class RecordRoutes:
@@ -64,6 +72,7 @@ class RecordRoutes:
         request: Request,
         caller_flow: Flow,
         caller: Phone | None,
+        relayed: MarksMedia | None,
         outgoing: Request,
         target: Target,
         callee_flow: Flow,
@@ -76,6 +85,7 @@ class RecordRoutes:
         own value if one of them can be reached only along a flow, has a host name or has not
         authenticated; and if the sides know this server by different addresses (RFC 5658).
         `caller` is the phone of the user who has authenticated, None for an external caller.
+        `relayed` is None without a media relay.
         """
         sent_by, call_id = self.sent_by, request.call_id
         here = sent_by(caller_flow), caller_flow.transport
@@ -97,6 +107,8 @@ class RecordRoutes:
             to_caller.user = self.tickets.phone_mark(caller)
         if callee is not None:
             to_callee.user = self.tickets.phone_mark(callee)
+        if relayed is not None:
+            to_caller.media = to_callee.media = relayed.mark(target, callee_flow)
         tag = request.from_.tag
         issue: Callable[..., str] = self.tickets.issue
         may_need_sips = outgoing.uri_text[3:4] != ":" or "route" in outgoing.present

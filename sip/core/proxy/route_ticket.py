@@ -39,14 +39,17 @@ _FLOW, _BOUND, _HOSTS = "f", "b", "h"
 _DESTINATIONS = frozenset({_FLOW, _BOUND, _HOSTS})
 # The marks of the user and the phone of each side; the signature of the address in the answer.
 _USERS, _ANSWER = "u", "a"
+# The mark of a dialog whose media is relayed, as `MediaMark` writes it.
+_MEDIA = "m"
 # Each signature is for the caller's side, the callee's, both, or the address of an answer.  A line
 # feed separates these words from the rest: no value of a message can hold one.
 _CALLER, _CALLEE, _BOTH, _ADDRESS = "caller\n", "callee\n", "both\n", "answer\n"
 # The parameters that a Record-Route of ours may have.
-_RECORDED_PARAMS = _DESTINATIONS | {"transport", "lr", "t", _USERS, _ANSWER}
+_RECORDED_PARAMS = _DESTINATIONS | {"transport", "lr", "t", _USERS, _MEDIA, _ANSWER}
 # A value of ours after `;lr;t=`, as `Tickets.issue` writes it: signature, signed part, answer.
 _AS_ISSUED = re.compile(
-    r"([0-9a-f]++);([fbh]=[A-Za-z0-9.:/\[\]_+-]++(?:;u=[0-9a-f.]++)?)(?:;a=([0-9a-f]++))?>"
+    r"([0-9a-f]++);([fbh]=[A-Za-z0-9.:/\[\]_+-]++(?:;u=[0-9a-f.]++)?(?:;m=[0-9A-Za-z]++)?)"
+    r"(?:;a=([0-9a-f]++))?>"
 )
 
 
@@ -61,6 +64,8 @@ class DialogSide:
       authenticated.
     - `answer` is the signature of the address that the callee has named in its answer; only
       requests of the caller have one.
+    - `media` is the mark of the dialog at the media relay; "" if its media is not relayed.
+    - `is_callee` is True for the side that has not begun the dialog, once a request goes to it.
     """
 
     flow: Flow | None
@@ -69,6 +74,8 @@ class DialogSide:
     is_bound: bool = False
     user: str = ""
     answer: str = ""
+    media: str = ""
+    is_callee: bool = False
 
     @property
     def is_of_phone(self) -> bool:
@@ -135,9 +142,11 @@ def route_as_issued(value: str, ticket: str) -> OwnRoute | None:
 def own_route(uri: SipUri) -> OwnRoute:
     """Return a Route value of this server in any form, by its URI."""
     users, signed = unescape(uri.param(_USERS) or ""), ""
+    media = unescape(uri.param(_MEDIA) or "")
     for name, value in uri.params:
         if name in _DESTINATIONS and value:
             signed = f"{name}={unescape(value)}" + (f";{_USERS}={users}" if users else "")
+            signed += f";{_MEDIA}={media}" if media else ""
             break
     return OwnRoute(
         uri.text,
@@ -162,7 +171,8 @@ def _text_of(sides: tuple[DialogSide, ...]) -> str:
     else:
         text = f"{_BOUND if first.is_bound else _FLOW}={flow_text(first.flow)}"
     users = first.user if len(sides) == 1 else ".".join([side.user for side in sides])
-    return f"{text};{_USERS}={users}" if users.strip(".") else text
+    text = f"{text};{_USERS}={users}" if users.strip(".") else text
+    return f"{text};{_MEDIA}={first.media}" if first.media else text
 
 
 def _read(signed: str) -> list[DialogSide]:
@@ -170,13 +180,15 @@ def _read(signed: str) -> list[DialogSide]:
 
     Raises BadMessage.
     """
+    signed, _, media = signed.partition(f";{_MEDIA}=")
     destination, _, users = signed.partition(f";{_USERS}=")
     name, _, value = destination.partition("=")
     marks = users.split(".")
     if name != _HOSTS:
         flow = parse_flow(value)
-        return [DialogSide(flow, flow.remote, is_bound=name == _BOUND, user=marks[0])]
-    sides = [DialogSide(None, *_read_side(text)) for text in value.split("/")]
+        bound = name == _BOUND
+        return [DialogSide(flow, flow.remote, is_bound=bound, user=marks[0], media=media)]
+    sides = [DialogSide(None, *_read_side(text), media=media) for text in value.split("/")]
     for side, user in zip(sides, marks, strict=False):
         side.user = user
     return sides
@@ -303,8 +315,9 @@ class Tickets:
             return None
         last = routes[-1]
         if (sides := self._read(request, last, request.from_.tag, _CALLEE)) is not None:
-            sides[-1].answer = last.answer
-            return sides[-1]
+            callee = sides[-1]
+            callee.answer, callee.is_callee = last.answer, True
+            return callee
         sides = self._read(request, last, request.to.tag, _CALLER)
         return sides[0] if sides is not None else None
 

@@ -48,7 +48,7 @@ def is_behind_nat(
         return False
     if not via_is_true:
         return True
-    if host != source and is_address(host) and _is_private(host):
+    if host != source and is_address(host) and is_private(host):
         return True
     return not resolver.is_routable(contact, source)
 
@@ -72,7 +72,7 @@ def is_private_elsewhere(contact: SipUri, seen: str) -> bool:
         return False
     if _is_of_one_link(host):
         return not _is_of_one_link(seen)
-    return _is_private(host) and not _is_private(seen)
+    return is_private(host) and not is_private(seen)
 
 
 def is_on_connection_of(contact: SipUri, flow: Flow) -> bool:
@@ -114,7 +114,7 @@ def flow_to_sender(
     ):
         return flow
     # A Docker or VPN address looks like one of the office; only one near the source is used.
-    is_foreign = is_address(contact.host) and _is_private(contact.host)
+    is_foreign = is_address(contact.host) and is_private(contact.host)
     if is_foreign and not is_plain and not _are_in_one_network(contact.host, source):
         return flow
     return None
@@ -144,7 +144,7 @@ def _are_in_one_network(one: str, other: str) -> bool:
 
 
 @cached_parse(1024)
-def _is_private(host: str) -> bool:
+def is_private(host: str) -> bool:
     """Return True for an address that is not unique; `is_private` would include test networks."""
     try:
         address = ip_address(host)

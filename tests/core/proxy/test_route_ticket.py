@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.core.proxy.route_ticket import DialogSide, Tickets, own_route
+from sip.core.proxy.route_ticket import DialogSide, Tickets, own_route, route_as_issued
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, parse
 from sip.message.uri import SipUri
@@ -54,8 +54,9 @@ def issued(
 def destination_side(
     request: Request, routes: list[SipUri], tickets: Tickets = TICKETS
 ) -> DialogSide | None:
-    """The side that the tickets in these Routes lead to."""
-    return tickets.destination_side(request, [own_route(uri) for uri in routes])
+    """The side that the tickets in these Routes lead to, as it was before it was asked for."""
+    side = tickets.destination_side(request, [own_route(uri) for uri in routes])
+    return side and replace(side, is_callee=False)
 
 
 def sender_side(request: Request, routes: list[SipUri]) -> DialogSide | None:
@@ -86,6 +87,32 @@ def test_a_ticket_for_both_sides_tells_them_apart():
     for tags, ahead, back in ((("a", "b"), CALLEE, CALLER), (("b", "a"), CALLER, CALLEE)):
         assert destination_side(request("call", *tags), routes) == ahead
         assert sender_side(request("call", *tags), routes) == back
+
+
+MARKED = [replace(side, media="aW0123456789abcdef") for side in (FREE, CALLER, ALONG, BOUND)]
+
+
+@pytest.mark.parametrize("side", MARKED)
+def test_the_mark_of_the_media_is_signed_too(side: DialogSide):
+    """It says which side the request goes to, and is read in the usual form and in any other."""
+    value = TICKETS.issue("192.0.2.1:5060", "UDP", "call", "a", side, is_callee=True)
+    usual = route_as_issued(value, value.partition(";lr;t=")[2])
+    assert usual is not None
+    for route in (usual, own_route(parse_name_addr(value).sip_uri)):
+        found = TICKETS.destination_side(request(), [route])
+        assert found == replace(side, is_callee=True)
+    uri = issued(side)
+    assert destination_side(request(), [changed(uri, m="aW0123456789abcdee")]) is None
+    assert destination_side(request(), [changed(issued(FREE), m="aW0123456789abcdef")]) is None
+
+
+def test_a_ticket_for_both_sides_has_one_mark():
+    sides = [replace(side, media="rw01234567") for side in (CALLER, CALLEE)]
+    value = TICKETS.issue("192.0.2.1:5060", "UDP", "call", "a", *sides)
+    routes = [own_route(parse_name_addr(value).sip_uri)]
+    for tags, ahead in ((("a", "b"), sides[1]), (("b", "a"), sides[0])):
+        found = TICKETS.destination_side(request("call", *tags), routes)
+        assert found == replace(ahead, is_callee=ahead is sides[1])
 
 
 def test_of_two_tickets_the_first_is_the_senders():
