@@ -43,6 +43,7 @@ CORE = [
             "domains",
             "trunk",
             "target",
+            "cause_kind",
             "causes",
             "q850",
             "uas",
