@@ -1,4 +1,4 @@
-"""WebSocket frames: what a client sends, in any pieces, and what we send (RFC 7118 §5, RFC 6455)."""
+"""WebSocket frames: messages of a client in any pieces, and ours (RFC 7118 §5, RFC 6455)."""
 
 import pytest
 from hypothesis import given

@@ -23,6 +23,7 @@ from sip.config import Config
 from sip.listening import ListenError, hosts_of, lacks_ipv6, listen_error
 from webadmin.http.connections import Connection, ConnectionLimiter, Limits, PeerFailed
 from webadmin.http.tls import Certificate, TlsConnection
+from webadmin.http.websocket import Handshake
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -132,6 +133,20 @@ class _Handler(WSGIHandler):
         environ["wsgi.url_scheme"] = "https" if self.server.certificate else "http"
         return environ
 
+    def handle_one_response(self) -> None:
+        """Respond by the application, or open a WebSocket and hand its socket over to SIP."""
+        handshake = self.server.handshake
+        answer = handshake.answer(self.environ or {}) if handshake else None
+        if handshake is None or answer is None:
+            super().handle_one_response()
+            return
+        self.close_connection = True
+        if not answer.accepts:
+            self.socket.send_and_close(answer.encode())
+            return
+        self.socket.sendall(answer.encode())
+        handshake.adopt(self.socket.hand_over(self.rfile, int(self.client_address[1])))
+
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
         """Send status and headers of the application's response; log its failure, if any."""
         if exc_info and not self.headers_sent:
@@ -174,6 +189,7 @@ class _Server(WSGIServer):
         app: "WSGIApplication",
         limiter: ConnectionLimiter,
         certificate: Certificate | None,
+        handshake: Handshake | None,
     ) -> None:
         # Set here, because gevent would ask the DNS for the name, and reveal its version.
         name = host_port(listener.getsockname()[0], None)
@@ -183,6 +199,7 @@ class _Server(WSGIServer):
         super().__init__(listener, app, environ=names, spawn=limiter.handlers, **logs)
         self.limiter = limiter
         self.certificate = certificate
+        self.handshake = handshake
         self._silent_until = 0.0
 
     def do_read(self) -> Any:
@@ -238,12 +255,13 @@ class WebServer:
         app: "WSGIApplication",
         limits: Limits,
         certificate: Certificate | None = None,
+        handshake: Handshake | None = None,
     ) -> None:
         self.addresses: list[tuple[str, int]] = [sock.getsockname()[:2] for sock in listeners]
         self._limiter = ConnectionLimiter(limits)
         self._certificate = certificate
         self._servers = [
-            _Server(listener, app, self._limiter, certificate) for listener in listeners
+            _Server(listener, app, self._limiter, certificate, handshake) for listener in listeners
         ]
 
     def start(self) -> None:
@@ -266,15 +284,28 @@ class WebServer:
         self._limiter.shutdown()
 
 
-def listen(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
-    """Listen on `-web.addr`, for `app`.  Raises WebListenError and CertificateError."""
+def listen(
+    config: Config,
+    app: "WSGIApplication",
+    limits: Limits | None = None,
+    handshake: Handshake | None = None,
+) -> WebServer:
+    """Listen on `-web.addr`, for `app`, and for WebSockets if there is a `handshake`.
+
+    Raises WebListenError and CertificateError.
+    """
     certificate = Certificate(config.web_cert, config.web_key) if config.web_cert else None
-    return WebServer(_listen(config.web_addr), app, limits or Limits(), certificate)
+    return WebServer(_listen(config.web_addr), app, limits or Limits(), certificate, handshake)
 
 
-def serve(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
+def serve(
+    config: Config,
+    app: "WSGIApplication",
+    limits: Limits | None = None,
+    handshake: Handshake | None = None,
+) -> WebServer:
     """Listen, and accept connections.  Raises WebListenError and CertificateError."""
-    web = listen(config, app, limits)
+    web = listen(config, app, limits, handshake)
     web.start()
     return web
 

@@ -1,0 +1,139 @@
+"""The handshake of a WebSocket on the web port, and the hand-over of its socket."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from gevent import socket
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, Request
+
+from sip.addresses import Address
+from sip.config import Config
+from tests.support.wsgi_application import Application, ask, length
+from webadmin.http.connections import Limits
+from webadmin.http.server import serve
+from webadmin.http.websocket import Handshake, Upgraded
+
+# The example of RFC 6455 §1.2 and §1.3, with the subprotocol of RFC 7118 §4.2.
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+UPGRADE = b"Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+VERSION = b"Sec-WebSocket-Version: 13\r\n"
+SUBPROTOCOL = b"Sec-WebSocket-Protocol: chat, sip\r\n"
+WHOLE = UPGRADE + KEY + VERSION + SUBPROTOCOL
+
+
+class Site:
+    """A web server, and the sockets that it has handed over."""
+
+    def __init__(self, origins: tuple[str, ...] = (), *, is_strict: bool = True) -> None:
+        self.upgraded: list[Upgraded] = []
+        self.web = serve(
+            Config(web_addr=Address("127.0.0.1", 0)),
+            Application(),
+            Limits(idle=5.0),
+            Handshake(self.upgraded.append, origins, is_strict=is_strict),
+        )
+
+    def gets(self, data: bytes) -> bytes:
+        """Return what the server sends back at once."""
+        self.client = socket.create_connection(self.web.addresses[0])
+        self.client.settimeout(10)
+        self.client.sendall(data)
+        return self.client.recv(65_536)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Site]]:
+    """Start a server."""
+    started = []
+
+    def starting(*arguments, **more) -> Site:
+        started.append(Site(*arguments, **more))
+        return started[-1]
+
+    yield starting
+    for site in started:
+        site.client.close()
+        for upgraded in site.upgraded:
+            upgraded.socket.close()
+        site.web.stop()
+
+
+def test_a_client_of_another_hand_opens_it(start):
+    """RFC 7118 §4.2; the octets that follow reach SIP, and the place of a guest is free again."""
+    site = start()
+    client = WSConnection(ConnectionType.CLIENT)
+    answer = site.gets(client.send(Request("example.com", "/ws", subprotocols=["sip"])))
+    client.receive_data(answer)
+    (event,) = client.events()
+    assert isinstance(event, AcceptConnection)
+    assert event.subprotocol == "sip"
+    (upgraded,) = site.upgraded
+    assert upgraded.remote == site.client.getsockname()
+    assert (upgraded.tls, upgraded.first) == (None, b"")
+    site.client.sendall(b"frame")
+    upgraded.socket.setblocking(True)
+    assert upgraded.socket.recv(100) == b"frame"
+    assert not site.web._limiter._connections
+
+
+def test_octets_that_came_with_the_request_are_handed_over(start):
+    """A client may not send before the answer; if one does, nothing is lost, nothing waits."""
+    site = start()
+    assert ACCEPT in site.gets(ask("/", WHOLE) + b"early")
+    assert site.upgraded[0].first == b"early"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ask("/", UPGRADE + VERSION + SUBPROTOCOL),
+        ask("/", UPGRADE + VERSION + SUBPROTOCOL + b"Sec-WebSocket-Key: c2hvcnQ=\r\n"),
+        ask("/", UPGRADE + VERSION + SUBPROTOCOL + b"Sec-WebSocket-Key: \xfc\r\n"),
+        ask("/", UPGRADE + KEY + VERSION),
+        ask("/", UPGRADE + KEY + VERSION + b"Sec-WebSocket-Protocol: chat\r\n"),
+        ask("/", KEY + VERSION + SUBPROTOCOL + b"Upgrade: websocket\r\n"),
+        ask("/", KEY + VERSION + SUBPROTOCOL + b"Upgrade: h2c\r\nConnection: upgrade\r\n"),
+        ask("/", WHOLE + length(3)) + b"abc",
+        ask("/", WHOLE, method="POST"),
+        ask("/", WHOLE).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+)
+def test_another_request_gets_a_page(start, request_: bytes):
+    """RFC 6455 §4.2.1: these open no WebSocket for SIP."""
+    site = start()
+    assert site.gets(request_).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert site.upgraded == []
+
+
+def test_another_version_is_told_ours(start):
+    """RFC 6455 §4.2.2, §4.4."""
+    answer = start().gets(ask("/", WHOLE.replace(b"13", b"8")))
+    assert answer.startswith(b"HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\n")
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_strict", "is_allowed"),
+    [
+        (b"", True, True),
+        (b"http://example.com", True, True),
+        (b"HTTPS://Example.com", True, True),
+        (b"http://example.com:8081", True, False),
+        (b"http://example.com:8081", False, True),
+        (b"http://evil.example", False, False),
+        (b"http://example.com.evil.example", False, False),
+        (b"null", False, False),
+        (b"http://example.com:port", False, False),
+        (b"http://[", False, False),
+        (b"https://office.example:8443", True, True),
+        (b"https://office.example", True, False),
+    ],
+)
+def test_a_page_of_another_site_may_not_open_it(start, origin, is_strict, is_allowed):
+    """RFC 6455 §10.2, unless the administrator has named its origin."""
+    site = start(["https://office.example:8443"], is_strict=is_strict)
+    field = b"Origin: " + origin + b"\r\n" if origin else b""
+    answer = site.gets(ask("/", WHOLE + field))
+    assert answer.startswith(b"HTTP/1.1 101 " if is_allowed else b"HTTP/1.1 403 ")
+    assert len(site.upgraded) == is_allowed
