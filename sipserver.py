@@ -76,7 +76,7 @@ def run(config: Config) -> int:
         from sip import systemd
         from sip.listening import ListenError
         from sip.store.database import DatabaseError
-        from webadmin.http.tls import CertificateError
+        from sip.transport.certificates import CertificateError
     configure_logging(config)
     sys.setswitchinterval(SWITCH_INTERVAL)
     stopping, hung_up = Event(), Event()
@@ -283,12 +283,15 @@ class Service:
         if users.warning:
             log.warning(users.warning)
         self._server.listen()
-        transports = " and ".join(transports_of(self._server.listening()))
-        log.info("SIP listens on %s, %s", config.sip_addr, transports)
+        transports = transports_of(self._server.listening())
+        log.info("SIP listens on %s, %s", config.sip_addr, " and ".join(transports[:2]))
+        if self._server.tls is not None:
+            log.info("SIP listens on %s, TLS", config.tls_addr)
         self._web = self._listen_web()
         self._stack.callback(self._web.stop)
         self._stack.callback(self._control.stop)
         self._control.start()
+        self._check_certificates()
         scheme = "HTTPS" if config.web_cert else "HTTP"
         log.info("web admin listens on %s, %s", config.web_addr, scheme)
         if is_exposed(config):
@@ -304,6 +307,32 @@ class Service:
         self._server.load()  # last, so that the pages work while bindings are loaded
         for work in (self._watch_database, self._reload_on_hangup, self._sample):
             self._stack.callback(gevent.spawn(work).kill)
+
+    def _check_certificates(self) -> None:
+        """Warn of certificates that have expired, and of keys that make SIP slow."""
+        tls, web = self._server.tls, self._web.certificate
+        sentences = [each.expiry_sentence() for each in (tls and tls.certificate, web) if each]
+        if tls is not None:
+            sentences.append(tls.certificate.slow_key_sentence())
+        for sentence in filter(None, dict.fromkeys(sentences)):
+            log.warning(sentence)
+
+    def _renew_certificates(self) -> None:
+        """Read the certificates of SIP and of the pages again, for new connections."""
+        from sip.transport.certificates import CertificateError
+
+        owners = [each for each in (self._server.tls, self._web.certificate) if each is not None]
+        failures = []
+        for owner in owners:
+            try:
+                owner.renew()
+            except CertificateError as error:
+                failures.append(str(error))
+        for failure in dict.fromkeys(failures):  # both may have the same files
+            log.error("cannot reload the certificate: %s", failure)
+        if owners and not failures:
+            log.info("certificate reloaded")
+            self._check_certificates()
 
     def _set_first_password(self) -> None:
         """Set the web admin's password of this start, and print it if it was generated."""
@@ -358,7 +387,6 @@ class Service:
         """Reload settings, certificate and accounts after each SIGHUP."""
         from sip import systemd
         from sip.store.database import DatabaseError
-        from webadmin.http.tls import CertificateError
 
         while self._hung_up.wait():
             self._hung_up.clear()
@@ -369,10 +397,7 @@ class Service:
                 log.error("cannot reload the settings: %s", error)
             else:
                 log.info("settings reloaded: %s", outcome)
-            try:
-                self._web.renew_certificate()
-            except CertificateError as error:
-                log.error("cannot reload the certificate: %s", error)
+            self._renew_certificates()
             try:
                 self._site.users.reload()
             except DatabaseError as error:

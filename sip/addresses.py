@@ -75,6 +75,11 @@ def parse_address(text: str) -> Address:
         ) from None
 
 
+def parse_optional_address(text: str) -> Address | None:
+    """Parse an address as `parse_address` does; `off` is None.  Raises ValueError."""
+    return None if text.lower() in ("", "off") else parse_address(text)
+
+
 def parse_advertised(text: str) -> Advertised | None:
     """Parse `host` or `host:port`; an empty text is None: advertise the local address.
 

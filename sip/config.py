@@ -11,7 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sip.addresses import Address, Advertised, parse_address, parse_advertised, parse_name_servers
+from sip.addresses import (
+    Address,
+    Advertised,
+    parse_address,
+    parse_advertised,
+    parse_name_servers,
+    parse_optional_address,
+)
 from sip.core.trunk import Trunk, parse_trunks
 from sip.monitor.event_names import EVENT_NAMES
 from sip.operator_values import (
@@ -179,6 +186,28 @@ class Config:
     sip_addr: Address = setting(
         ":5060", parse_address, "address for SIP over UDP and TCP", value="ADDRESS"
     )
+    tls_addr: Address | None = setting(
+        ":5061",
+        parse_optional_address,
+        "address for SIP over TLS, used as soon as there is a certificate; off: none",
+        value="ADDRESS",
+    )
+    tls_cert: str = setting(
+        "", str, "PEM file with the certificate chain for SIP, instead of -web.cert", value="FILE"
+    )
+    tls_key: str = setting("", str, "PEM file with the private key of -tls.cert", value="FILE")
+    tls_ca: str = setting(
+        "",
+        str,
+        "PEM file of the authorities that other SIP servers need, instead of the system's",
+        value="FILE",
+    )
+    tls_client_ca: str = setting(
+        "",
+        str,
+        "PEM file of the authorities of client certificates, which peers may then show",
+        value="FILE",
+    )
     db_path: str = setting(
         "sip_users.db",
         parse_path,
@@ -336,9 +365,13 @@ class Config:
     config: str = setting("", str, "TOML file with settings, named like the flags", value="FILE")
 
     def __post_init__(self) -> None:
-        if bool(self.web_cert) != bool(self.web_key):
-            given, missing = ("cert", "key") if self.web_cert else ("key", "cert")
-            raise ConfigError(f"-web.{given} needs -web.{missing} too; set both or neither")
+        pairs = {"web": (self.web_cert, self.web_key), "tls": (self.tls_cert, self.tls_key)}
+        for part, (cert, key) in pairs.items():
+            if bool(cert) != bool(key):
+                given, missing = ("cert", "key") if cert else ("key", "cert")
+                raise ConfigError(
+                    f"-{part}.{given} needs -{part}.{missing} too; set both or neither"
+                )
         if self.webhook_url and not self.webhook_secret:
             raise ConfigError(
                 "-webhook.url needs a secret, which signs the events: set webhook.secret too, by"
@@ -354,6 +387,15 @@ class Config:
                 f"-sip.default_expires {usual} must be between -sip.min_expires {shortest}"
                 f" and -sip.max_expires {longest}"
             )
+
+    @property
+    def sip_certificate(self) -> tuple[str, str] | None:
+        """The files of the certificate and the key for SIP over TLS; None: there is no TLS."""
+        if self.tls_addr is None:
+            return None
+        if self.tls_cert:
+            return self.tls_cert, self.tls_key
+        return (self.web_cert, self.web_key) if self.web_cert else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sip.addresses import Address, host_port
 from sip.transport.tcp import TcpCarrier
-from sip.transport.transport_names import UDP
+from sip.transport.transport_names import TCP, TLS, UDP
 from sip.transport.transports import Transports
 from sip.transport.udp import RECEIVE_BUFFER_BYTES, Receive, UdpSocket, Unreachable
 
@@ -74,7 +74,7 @@ def open_sockets(
         try:
             sock = UdpSocket((host, address.port), receive, unreachable)
             transports.add(sock)
-            transport = tcp.transport
+            transport = TCP
             tcp.listen((host, sock.port))
         except OSError as error:
             if lacks_ipv6(error, address, host):
@@ -91,6 +91,18 @@ def open_sockets(
             RECEIVE_BUFFER_BYTES // 1024,
         )
     return opened
+
+
+def open_tls_sockets(address: Address, transports: Transports, tcp: TcpCarrier) -> None:
+    """Open the sockets of SIP over TLS.  Raises ListenError, with no socket of SIP left open."""
+    for host in hosts_of(address):
+        try:
+            tcp.listen((host, address.port), TLS)
+        except OSError as error:
+            if lacks_ipv6(error, address, host):
+                continue
+            transports.stop()
+            raise ListenError(listen_error(error, TLS, host, address.port, "-tls.addr")) from None
 
 
 def lacks_ipv6(error: OSError, address: Address, host: str) -> bool:

@@ -31,7 +31,6 @@ from sip.monitor.metrics import CLOSED_OVERLOAD, DROPPED_TRANSACTION_LIMIT
 from sip.server import SipServer
 from sip.store.database import Database
 from sip.store.users import Users
-from sip.transport.tcp import TcpCarrier
 
 _PREFIX = "sipserver_"
 _KEY = re.compile(r'(?P<name>\w+)(?:\{(?P<label>\w+)="(?P<value>\w+)"\})?')
@@ -162,10 +161,8 @@ class _Collector(Collector):
 
     def _resources(self) -> Iterator[Metric]:
         server = self._server
-        connections = {server.tcp.transport: len(server.tcp.connections)}
-        for transport, carrier in server.transports.carriers.items():
-            if isinstance(carrier, TcpCarrier):
-                connections[transport] = len(carrier.connections)
+        tcp = server.tcp
+        connections = {name: tcp.per_transport[name] for name in tcp.transports}
         yield _gauge("connections", "Open connections of SIP.", "transport", connections)
         yield _histogram(
             "commit_seconds",

@@ -27,7 +27,7 @@ from sip.core.registrar.registrar import Expiry, Registrar
 from sip.core.request_log import RequestLog
 from sip.dispatcher import Dispatcher
 from sip.hooks.hooks import Hooks
-from sip.listening import ListeningAddress, open_sockets
+from sip.listening import ListeningAddress, open_sockets, open_tls_sockets
 from sip.memory import PeakDetector, long_lived_objects, trim_heap
 from sip.message.cache import clear_parse_caches
 from sip.message.framing import PING
@@ -45,6 +45,7 @@ from sip.store.bans import BansChanged
 from sip.store.bindings import BindingStore
 from sip.store.users import Users
 from sip.transaction.layer import Layer
+from sip.transport.certificates import ALPN_SIP, Certificate, NextHopContext
 from sip.transport.dns.cache import Ask
 from sip.transport.dns.client import NameServers
 from sip.transport.dns.hosts_file import HostsFile
@@ -52,8 +53,9 @@ from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
 from sip.transport.local_addresses import LocalAddresses
 from sip.transport.receiver import Receiver
-from sip.transport.tcp import TcpCarrier
-from sip.transport.transport_names import UDP
+from sip.transport.tcp import Layers, TcpCarrier
+from sip.transport.tls import TlsContexts
+from sip.transport.transport_names import TCP, TLS, UDP
 from sip.transport.transports import Transports
 
 log = logging.getLogger(__name__)
@@ -101,6 +103,7 @@ class SipServer:
         self.unix_clock = unix_clock
         self.bindings = bindings
         self.bus = bus
+        self.tls: TlsContexts | None = None  # from `listen` on, if there is a certificate
         self.granted_buffers: list[int] = []  # octets, of each UDP socket
         self.hub_lag = Histogram()  # how late each tick of the event loop was
         self._peaks = PeakDetector()
@@ -115,6 +118,7 @@ class SipServer:
             clock,
             self.transports.has_family,
             hosts or HostsFile().addresses,
+            speaks=self.transports.speaks,
         )
         self._build_handlers(users, self.resolver, Tickets(secret))
         bus.listen(AccountsRemoved, lambda event: self.remove_bindings(event.accounts))
@@ -270,8 +274,12 @@ class SipServer:
 
     def _ports(self) -> tuple[int, ...]:
         advertised = self.config.sip_advertise
-        own = self.config.sip_addr.port
-        return (own, advertised.port) if advertised and advertised.port else (own,)
+        ports = [self.config.sip_addr.port]
+        if advertised and advertised.port:
+            ports.append(advertised.port)
+        if self.config.sip_certificate and self.config.tls_addr:
+            ports.append(self.config.tls_addr.port)
+        return tuple(ports)
 
     def connection_closed(self, connection: int) -> None:
         """Remove the bindings of a closed connection and end its transactions; doesn't wait."""
@@ -325,19 +333,34 @@ class SipServer:
         self.dispatcher.finish_loading()
 
     def listen(self) -> None:
-        """Open the sockets.  Raises ListenError, with none left open."""
-        self.transports.add_carrier(self.tcp.transport, self.tcp)
+        """Open the sockets.  Raises ListenError or CertificateError, with none left open."""
+        self._prepare_tls()
+        self.transports.add_carrier(TCP, self.tcp)
         address, unreachable = self.config.sip_addr, self.layer.unreachable
         opened = open_sockets(
             address, self.transports, self.tcp, self.receiver.receive, unreachable
         )
         self.granted_buffers = [sock.granted_buffer_bytes for sock in opened]
+        if self.tls is not None and self.config.tls_addr is not None:
+            open_tls_sockets(self.config.tls_addr, self.transports, self.tcp)
+
+    def _prepare_tls(self) -> None:
+        """Read the certificate of SIP, if there is one.  Raises CertificateError."""
+        config = self.config
+        files = config.sip_certificate
+        if files is None:
+            return
+        certificate = Certificate(
+            *files, [ALPN_SIP], client_ca=config.tls_client_ca, has_tickets=False
+        )
+        self.tls = TlsContexts(certificate, NextHopContext(config.tls_ca, certificate))
+        self.tcp.add_transport(TLS, Layers(make_wire=self.tls.wire))
+        self.transports.add_carrier(TLS, self.tcp)
 
     def listening(self) -> list[ListeningAddress]:
         """Return each address with an open socket, by its transport."""
         udp = [ListeningAddress(UDP, *sock.local) for sock in self.transports.sockets]
-        transport = self.tcp.transport
-        return udp + [ListeningAddress(transport, *each.local) for each in self.tcp.listeners]
+        return udp + [ListeningAddress(each.transport, *each.local) for each in self.tcp.listeners]
 
     def tick(self) -> None:
         """Run all timers that are due.  Called by the hub, so it must neither wait nor raise."""

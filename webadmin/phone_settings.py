@@ -11,10 +11,10 @@ from bottle import request
 from sip.addresses import host_port
 from sip.config import Config
 from sip.listening import ListeningAddress, is_wildcard
-from sip.transport.transport_names import TCP, TRANSPORTS
+from sip.transport.transport_names import TCP, UDP
 
 _SIP_PORT = 5060
-_OF_EVERY_SERVER = tuple(TRANSPORTS)  # for pages without a running server
+_OF_EVERY_SERVER = (UDP, TCP)  # for pages without a running server
 _UNESCAPED = "-_.!~*'()&=+$,;?/"  # RFC 3261 §25.1, user
 
 

@@ -56,6 +56,7 @@ CLOSED_BUFFER_LIMIT = metric("connections_closed", reason="buffer_limit")
 CLOSED_TIMEOUT = metric(
     "connections_closed", reason="timeout"
 )  # a message was not complete in time
+CLOSED_HANDSHAKE_LIMIT = metric("connections_closed", reason="handshake_limit")
 CLOSED_OVERLOAD = metric("connections_closed", reason="overload")  # paused for too long
 
 # Database

@@ -23,7 +23,7 @@ class Wire:
         self._receive = receive
         self._under_way = 0
 
-    def open(self, local: Endpoint, remote: Endpoint) -> Flow:
+    def open(self, local: Endpoint, remote: Endpoint, transport: str, name: str) -> Flow:
         """Raise OSError: nothing but the flow of a call leads to the robot."""
         raise OSError(errno.ENETUNREACH, "no connection is opened to the robot")
 

@@ -1,5 +1,6 @@
 """Transports over TCP: accepted and opened connections (RFC 3261 §18, RFC 5626 §3.5, RFC 5923).
 
+All of them share one carrier, and so its bounds: TCP itself, TLS, and later WebSocket.
 A connection costs a socket, two watchers and about a kilobyte; a greenlet works on it only while it
 has something to read.  Nothing here waits: octets that can't be sent yet are buffered, within a
 bound, and sent when the peer reads.
@@ -10,9 +11,9 @@ import itertools
 import logging
 import os
 import socket
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 
@@ -20,6 +21,7 @@ from sip.message.framing import BadStream, Framer
 from sip.message.uri import format_host_port
 from sip.monitor.metrics import (
     CLOSED_BUFFER_LIMIT,
+    CLOSED_HANDSHAKE_LIMIT,
     CLOSED_OVERLOAD,
     CLOSED_TIMEOUT,
     CONNECTIONS_REFUSED,
@@ -27,7 +29,8 @@ from sip.monitor.metrics import (
 )
 from sip.transport.flow import Endpoint, Flow, network_of
 from sip.transport.greenlet_pool import GreenletPool
-from sip.transport.tcp_connection import Connection, MessageFramer, Wrap, plain
+from sip.transport.handshakes import HANDSHAKE_MESSAGES, HANDSHAKE_SECONDS, Handshakes
+from sip.transport.tcp_connection import Connection, MessageFramer, Wire
 from sip.transport.tcp_listener import Listener, PlainSocket, granted_descriptors
 from sip.transport.transport_names import TCP
 
@@ -47,6 +50,8 @@ MAX_CONNECTIONS_FROM_ADDRESS = 64
 # The same for a /64 of IPv6, because one host may have all its addresses.  It is higher, because
 # the phones of an office share a /64, and no NAT makes them share an address.
 MAX_CONNECTIONS_FROM_NETWORK = 256
+# Proved names of peers of connections that we have opened; those used last stay.
+MAX_NAMES = 4096
 # All connections; each takes a descriptor of the process.
 MAX_CONNECTIONS = 20_000
 # Descriptors for everything else: 256 connections of the web, the database, UDP, DNS.
@@ -76,16 +81,24 @@ Closed = Callable[[int], None]
 Refuse = Callable[[BadStream, Flow], None]
 
 
+class Layers(NamedTuple):
+    """The layers of a transport: its framer, and its wire if it has one.
+
+    `make_wire` gets True for an accepted connection, and the name that the peer of an opened one
+    has to prove.
+    """
+
+    make_framer: Callable[[], MessageFramer] = Framer
+    make_wire: Callable[[bool, str], Wire] | None = None
+
+
 class TcpCarrier:
-    """All connections of one transport over TCP.
+    """All connections, of each transport over TCP.
 
     `receive` is called with each whole message and its flow, and may block; `closed` with the
     number of each connection that ends, since messages sent on it may be lost; `refuse` answers a
     stream that can't be cut into messages, before its connection is closed.  `allows` returns True
     if a new connection is accepted, `should_throttle` if reading from a connection is paused.
-
-    `transport` is the name in Via and in flows.  `wrap` makes the byte layer of a connected socket,
-    and `make_framer` the framer of a connection.
     """
 
     def __init__(
@@ -96,25 +109,24 @@ class TcpCarrier:
         allows: Callable[[Flow], bool],
         should_throttle: Callable[[Flow], bool],
         clock: Callable[[], float],
-        *,
-        transport: str = TCP,
-        wrap: Wrap = plain,
-        make_framer: Callable[[], MessageFramer] = Framer,
     ) -> None:
-        self.transport = transport
         self.receive = receive
         self.closed = closed
         self.refuse = refuse
         self.clock = clock
-        self._wrap = wrap
-        self._make_framer = make_framer
+        self._layers: dict[str, Layers] = {TCP: Layers()}
         self.allows = allows
         self.should_throttle = should_throttle
         self.pool = GreenletPool()
         self.listeners: list[Listener] = []
         self.connections: dict[int, Connection] = {}  # by their number
+        self.per_transport: Counter[str] = Counter()  # open connections
         self.counts = Counters()
-        self._opened: dict[Endpoint, Connection] = {}  # by us, to a remote address
+        # Connections that carry our requests, by the name that the peer has proved, "" for none.
+        self._opened: dict[tuple[str, Endpoint], Connection] = {}
+        self._names: OrderedDict[int, str] = OrderedDict()  # proved names, by connection
+        self._ports: dict[str, int] = {}  # that we listen on, by transport
+        self._handshakes = Handshakes()
         self._per_network: Counter[tuple[str, bool]] = Counter()  # by (network, is_incoming)
         self._max_connections = MAX_CONNECTIONS
         self._buffered = 0  # octets
@@ -130,10 +142,20 @@ class TcpCarrier:
         # Numbers start at random: a flow from before a restart names no new connection.
         self._numbers = itertools.count(int.from_bytes(os.urandom(4)) + 1)
 
-    def listen(self, address: Endpoint) -> Listener:
+    def add_transport(self, transport: str, layers: Layers) -> None:
+        """Add a transport by its name in upper case as in Via, with its layers."""
+        self._layers[transport] = layers
+
+    @property
+    def transports(self) -> tuple[str, ...]:
+        """The names of the transports that this carrier has."""
+        return tuple(self._layers)
+
+    def listen(self, address: Endpoint, transport: str = TCP) -> Listener:
         """Listen on one more address.  Raises OSError."""
-        listener = Listener(self.accept, address)
+        listener = Listener(self.accept, address, transport)
         self.listeners.append(listener)
+        self._ports[transport] = listener.local[1]
         return listener
 
     def start(self) -> None:
@@ -164,33 +186,92 @@ class TcpCarrier:
 
     # Connections
 
-    def accept(self, sock: socket.socket, remote: Endpoint, port: int) -> None:
-        """Accept a connection, unless its address has too many."""
-        if not self._has_room(remote[0], is_incoming=True):
-            self.counts[CONNECTIONS_REFUSED] += 1
-            self._last_refused = remote[0]
-            sock.close()
+    def accept(
+        self, sock: socket.socket, remote: Endpoint, port: int, transport: str = TCP
+    ) -> None:
+        """Accept a connection to our `port`, unless its address has too many."""
+        layers = self._layers[transport]
+        if self._admits(sock, remote, has_handshake=layers.make_wire is not None):
+            wire = layers.make_wire(True, "") if layers.make_wire else None
+            self._start(sock, remote, port, transport, wire, layers.make_framer())
+
+    def adopt(
+        self,
+        sock: socket.socket,
+        remote: Endpoint,
+        port: int,
+        transport: str,
+        wire: Wire | None,
+        framer: MessageFramer,
+        first: bytes = b"",
+    ) -> None:
+        """Take over a connection that another server has accepted.
+
+        `first` are octets for the framer that were read before.  The bounds are those of accepted
+        connections: over them the socket is closed.
+        """
+        if not self._admits(sock, remote):
             return
+        connection = self._start(sock, remote, port, transport, wire, framer)
+        if connection is not None:
+            framer.feed(first)
+            if wire is not None:
+                connection.take(b"")  # OpenSSL may have octets that wake no watcher
+            self.pool.run(connection.read)
+
+    def _admits(
+        self, sock: socket.socket, remote: Endpoint, *, has_handshake: bool = False
+    ) -> bool:
+        """Return True if there is room for one more accepted connection; else close its socket."""
+        if self._has_room(remote[0], is_incoming=True) and (
+            not has_handshake or self._handshakes.has_room(remote[0])
+        ):
+            return True
+        self.counts[CONNECTIONS_REFUSED] += 1
+        self._last_refused = remote[0]
+        sock.close()
+        return False
+
+    def _start(
+        self,
+        sock: socket.socket,
+        remote: Endpoint,
+        port: int,
+        transport: str,
+        wire: Wire | None,
+        framer: MessageFramer,
+    ) -> Connection | None:
+        """Start an accepted connection; return None if it is closed already, or not allowed."""
         try:
             self._set_options(sock)
             host = sock.getsockname()[0].partition("%")[0]
         except OSError:  # the peer has closed it already
             sock.close()
-            return
-        flow = Flow(self.transport, (host, port), remote, next(self._numbers))
+            return None
+        flow = Flow(transport, (host, port), remote, next(self._numbers))
         if not self.allows(flow):
             sock.close()
-            return
-        self._add(self._connection(sock, flow, is_incoming=True), MESSAGE_SECONDS)
+            return None
+        connection = Connection(self, sock, framer, flow, is_incoming=True, wire=wire)
+        if wire is None or wire.is_ready:
+            self._add(connection, MESSAGE_SECONDS)
+        else:
+            self._add(connection, HANDSHAKE_SECONDS)
+            oldest = self._handshakes.add(connection)
+            if oldest is not None:
+                self.counts[CLOSED_HANDSHAKE_LIMIT] += 1
+                oldest.close("too many handshakes, and this one is the oldest")
+        return connection
 
-    def open(self, local: Endpoint, remote: Endpoint) -> Flow:
+    def open(self, local: Endpoint, remote: Endpoint, transport: str = TCP, name: str = "") -> Flow:
         """Return the flow of a connection that we have opened to `remote`, or open now.
 
         Does not wait: messages are buffered until the connection is established.  `local` is our
-        host and the port that we listen on; the flow names it.  Raises OSError.
+        host and the port that we listen on; the flow names it.  With TLS the peer has to prove
+        `name`.  Raises OSError.
         """
-        known = self._opened.get(remote)
-        if known is not None and known.is_usable:
+        known = self._opened.get((name, remote))
+        if known is not None and known.is_usable and known.flow.transport == transport:
             return known.flow
         if not self._has_room(remote[0], is_incoming=False):
             raise OSError(errno.EMFILE, "there are too many connections")
@@ -205,15 +286,45 @@ class TcpCarrier:
         except OSError:
             sock.close()
             raise
-        flow = Flow(self.transport, local, remote, next(self._numbers), port=remote[1])
-        connection = self._connection(sock, flow, is_incoming=False)
-        self._opened[remote] = connection
+        local = local[0], self._ports.get(transport, local[1])
+        flow = Flow(transport, local, remote, next(self._numbers), port=remote[1])
+        layers = self._layers[transport]
+        wire = layers.make_wire(False, name) if layers.make_wire else None
+        connection = Connection(
+            self,
+            sock,
+            layers.make_framer(),
+            flow,
+            is_incoming=False,
+            is_connected=False,
+            wire=wire,
+        )
+        connection.opened_for = ((name, remote),)
+        self._opened[name, remote] = connection
+        if name:
+            self._remember_name(flow.connection, name)
         self._add(connection, CONNECT_SECONDS)
         return flow
 
-    def _connection(self, sock: socket.socket, flow: Flow, *, is_incoming: bool) -> Connection:
-        stream = self._wrap(sock, is_incoming)
-        return Connection(self, stream, self._make_framer(), flow, is_incoming=is_incoming)
+    def _remember_name(self, connection: int, name: str) -> None:
+        """Remember the name of a peer, so that the connection can be opened again for it."""
+        while len(self._names) >= MAX_NAMES:
+            self._names.popitem(last=False)
+        self._names[connection] = name
+
+    def opened(self, connection: Connection) -> None:
+        """Take note that messages can be sent on a connection."""
+        self._deadlines.pop(connection, None)
+        if connection.is_incoming:
+            self._handshakes.remove(connection)
+            self.start_deadline(connection)  # of its first message
+
+    def allows_handshake(self, connection: Connection) -> bool:
+        """Return True if a peer may begin a handshake, which counts as several messages."""
+        if not self._handshakes.begin(connection):
+            return True  # it has begun before, or we are the client
+        flow = connection.flow
+        return all(self.allows(flow) for _ in range(HANDSHAKE_MESSAGES))
 
     def _has_room(self, host: str, *, is_incoming: bool) -> bool:
         most = MAX_CONNECTIONS_FROM_NETWORK if ":" in host else MAX_CONNECTIONS_FROM_ADDRESS
@@ -228,6 +339,7 @@ class TcpCarrier:
     def _add(self, connection: Connection, seconds: float) -> None:
         self._per_network[network_of(connection.flow.remote[0]), connection.is_incoming] += 1
         self.connections[connection.flow.connection] = connection
+        self.per_transport[connection.flow.transport] += 1
         self._deadlines[connection] = self.clock() + seconds
 
     def _usable(self, flow: Flow) -> Connection | None:
@@ -246,7 +358,17 @@ class TcpCarrier:
 
     def is_reachable(self, flow: Flow) -> bool:
         """Return True if the connection of a flow is open, or another can be opened instead."""
-        return bool(flow.port or self._usable(flow))
+        return bool(self._usable(flow) or self._can_reopen(flow))
+
+    def _can_reopen(self, flow: Flow) -> bool:
+        """Return True if another connection can be opened for a flow.
+
+        With TLS only if the name is known that the peer has to prove: a phone proves none.
+        """
+        if not flow.port:
+            return False
+        layers = self._layers.get(flow.transport)
+        return layers is not None and (not layers.make_wire or flow.connection in self._names)
 
     def send(self, data: bytes, flow: Flow) -> Flow:
         """Send along a flow; if its connection is gone, open another to its `port` (§18.2.2).
@@ -258,13 +380,14 @@ class TcpCarrier:
             try:
                 connection.send(data)
             except (BrokenPipeError, ConnectionResetError):  # the loop has not reported it yet
-                if not flow.port:
+                if not self._can_reopen(flow):
                     raise
             else:
                 return flow
-        if not flow.port:
+        if not self._can_reopen(flow):
             raise OSError(errno.ENOTCONN, f"the connection to {flow.remote[0]} is closed")
-        opened = self.open(flow.local, (flow.remote[0], flow.port))
+        name = self._names.get(flow.connection, "")
+        opened = self.open(flow.local, (flow.remote[0], flow.port), flow.transport, name)
         self.connections[opened.connection].send(data)
         return opened
 
@@ -277,8 +400,11 @@ class TcpCarrier:
         self._scheduled.pop(connection, None)
         self._paused.pop(connection, None)
         self._buffered -= connection.buffered
-        if self._opened.get(flow.remote) is connection:
-            del self._opened[flow.remote]
+        self._handshakes.remove(connection)
+        for opened in connection.opened_for:
+            if self._opened.get(opened) is connection:
+                del self._opened[opened]
+        self.per_transport[flow.transport] -= 1
         key = network_of(flow.remote[0]), connection.is_incoming
         self._per_network[key] -= 1
         if not self._per_network[key]:
@@ -349,7 +475,10 @@ class TcpCarrier:
         for connection, deadline in list(self._deadlines.items()):
             if deadline <= now:
                 self.counts[CLOSED_TIMEOUT] += 1
-                connection.close("no whole message came in time")
+                is_ready = connection.wire is None or connection.wire.is_ready
+                connection.close(
+                    "no whole message came in time" if is_ready else "no handshake in time"
+                )
         for connection, give_up_at in list(self._paused.items()):
             if give_up_at <= now:
                 self.counts[CLOSED_OVERLOAD] += 1

@@ -13,6 +13,7 @@ import gevent
 from gevent import monkey
 
 from sip.transport.flow import Endpoint
+from sip.transport.transport_names import TCP
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ _BACKLOG = 1024
 _READ = 1
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-Accept = Callable[[socket.socket, Endpoint, int], None]
+Accept = Callable[[socket.socket, Endpoint, int, str], None]
 
 
 def granted_descriptors(wanted: int) -> int:
@@ -47,11 +48,15 @@ def granted_descriptors(wanted: int) -> int:
 
 
 class Listener:
-    """One listening socket; `accept` gets each socket, its remote address, and our port."""
+    """One listening socket of a transport.
 
-    def __init__(self, accept: Accept, address: Endpoint) -> None:
+    `accept` gets each socket, its remote address, our port, and the transport.
+    """
+
+    def __init__(self, accept: Accept, address: Endpoint, transport: str = TCP) -> None:
         """Bind and listen.  Raises OSError."""
         self.accept = accept
+        self.transport = transport
         host, port = address
         self.is_ipv6 = ":" in host
         self.is_wildcard = host in ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
@@ -95,7 +100,8 @@ class Listener:
                 continue  # the peer closed it before it was accepted
             # A socket of gevent would cost two more watchers.
             plain = PlainSocket(sock.family, sock.type, sock.proto, fileno=sock.detach())
-            self.accept(plain, (remote[0].partition("%")[0], remote[1]), self.local[1])
+            host = remote[0].partition("%")[0]
+            self.accept(plain, (host, remote[1]), self.local[1], self.transport)
 
     def _pause(self, error: OSError) -> None:
         """Accept no connection for a moment.

@@ -48,8 +48,11 @@ class Socket(Protocol):
 class Carrier(Protocol):
     """The connections of one transport: a TcpCarrier, or the memory of a test."""
 
-    def open(self, local: Endpoint, remote: Endpoint) -> Flow:
-        """Return the flow of a connection to `remote`; doesn't wait.  Raises OSError."""
+    def open(self, local: Endpoint, remote: Endpoint, transport: str, name: str) -> Flow:
+        """Return the flow of a connection to `remote`; doesn't wait.  Raises OSError.
+
+        With TLS the peer has to prove `name`.
+        """
 
     def is_open(self, flow: Flow) -> bool:
         """Return True if messages can be sent on the connection of a flow."""
@@ -157,8 +160,15 @@ class Transports:
                 return sock
         raise OSError(f"no socket has the address {format_host_port(*local)}")
 
-    def flow_to(self, remote: Endpoint, transport: str = DEFAULT_TRANSPORT) -> Flow:
-        """Return a flow for a new request to `remote`.  Raises OSError if there can be none."""
+    def speaks(self, transport: str) -> bool:
+        """Return True if this server sends and receives by a transport."""
+        return transport == UDP or transport in self.carriers
+
+    def flow_to(self, remote: Endpoint, transport: str = DEFAULT_TRANSPORT, name: str = "") -> Flow:
+        """Return a flow for a new request to `remote`.  Raises OSError if there can be none.
+
+        `name` is the domain that the peer has to prove by its certificate, over TLS.
+        """
         is_ipv6 = ":" in remote[0]
         is_connection = transport != UDP
         for sock in self.sockets:
@@ -167,7 +177,7 @@ class Transports:
                 if sock.is_wildcard:
                     host = self._local_host_towards(remote, is_ipv6=is_ipv6)
                 if is_connection:
-                    return self._carrier(transport).open((host, port), remote)
+                    return self._carrier(transport).open((host, port), remote, transport, name)
                 return Flow(transport, (host, port), remote)
         family = "IPv6" if is_ipv6 else "IPv4"
         raise OSError(f"this server has no {family} socket towards {format_host_port(*remote)}")
@@ -198,7 +208,9 @@ class Transports:
         if text is None:
             host, port = flow.local
             if self.advertised and self._is_for_family_of(host, self.advertised[0]):
-                host, port = self.advertised[0], self.advertised[1] or port
+                # The advertised port stands for that of UDP and TCP: TLS has another one.
+                is_main = any(sock.local[1] == port for sock in self.sockets)
+                host, port = self.advertised[0], (self.advertised[1] if is_main else None) or port
             if len(self._sent_by) >= MAX_CACHED_LOCAL_ADDRESSES:
                 self._sent_by.clear()
             text = self._sent_by[flow.local] = format_host_port(host, port)
@@ -226,14 +238,14 @@ class Transports:
         """Begin to read."""
         for sock in self.sockets:
             sock.start()
-        for carrier in self.carriers.values():
+        for carrier in dict.fromkeys(self.carriers.values()):  # one may have several transports
             carrier.start()
 
     def stop(self) -> None:
         """Close every socket and connection."""
         for sock in self.sockets:
             sock.stop()
-        for carrier in self.carriers.values():
+        for carrier in dict.fromkeys(self.carriers.values()):
             carrier.stop()
 
 

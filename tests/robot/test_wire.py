@@ -40,4 +40,4 @@ def test_too_many_messages_are_refused():
 
 def test_nothing_opens_a_way_to_the_robot():
     with pytest.raises(OSError, match="no connection"):
-        Wire(lambda data, flow: None).open(*FLOW[1:3])
+        Wire(lambda data, flow: None).open(*FLOW[1:3], "ROBOT", "")

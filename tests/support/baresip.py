@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.support.certificates import CA_FILE
 from tests.support.phone import Event, Phone, uri_of, user_of
 from tests.support.programs import PATIENCE, end, program, start, tail, until
 
@@ -235,6 +236,17 @@ class Baresip(Phone):
 class BaresipTcp(Baresip):
     kind = "baresip on TCP"
     transport = "tcp"
+
+
+class BaresipTls(Baresip):
+    """A baresip that trusts the authority of `Certificates`, in the folder above its own."""
+
+    kind = "baresip on TLS"
+    transport = "tls"
+
+    @property
+    def further_setup(self) -> str:
+        return f"sip_cafile {self.home.parent / CA_FILE}\nsip_verify_server yes\n"
 
 
 class BaresipWithMailbox(Baresip):

@@ -53,7 +53,7 @@ class MemoryCarrier:
         self.phones[number] = phone
         return Flow(self.transport, SERVER, phone.address, number)
 
-    def open(self, local: Endpoint, remote: Endpoint) -> Flow:
+    def open(self, local: Endpoint, remote: Endpoint, transport: str = "", name: str = "") -> Flow:
         known = self._opened.get(remote)
         if known is None:
             known = self._opened[remote] = next(self._numbers)

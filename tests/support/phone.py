@@ -85,7 +85,8 @@ class Phone:
     @property
     def proxy(self) -> str:
         """The URI of its server, as its account is set up."""
-        return f"sip:{self.server.address_for(self.address)};transport={self.transport}"
+        address = self.server.address_for(self.address, self.transport)
+        return f"sip:{address};transport={self.transport}"
 
     # What an engine provides.
 

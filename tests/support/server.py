@@ -31,6 +31,7 @@ class Server:
         self.log = home / "server.log"
         self.hosts, self.port = machine.server_sockets()
         self.web_port = free_port(socket.SOCK_STREAM)
+        self.tls_port = free_port(socket.SOCK_STREAM)  # used if the flags name a certificate
         self.environment: dict[str, str] = {}  # besides ours
         self.process: subprocess.Popen | None = None
         self.database = home / "users.db"
@@ -40,10 +41,11 @@ class Server:
     def address(self) -> str:
         return f"{self.hosts[0]}:{self.port}"
 
-    def address_for(self, host: str) -> str:
-        """Its address in the version of IP that `host` belongs to."""
+    def address_for(self, host: str, transport: str = "udp") -> str:
+        """Its address for a transport in the version of IP that `host` belongs to."""
         ours = next(each for each in self.hosts if (":" in each) == (":" in host))
-        return f"[{ours}]:{self.port}" if ":" in ours else f"{ours}:{self.port}"
+        port = self.tls_port if transport == "tls" else self.port
+        return f"[{ours}]:{port}" if ":" in ours else f"{ours}:{port}"
 
     @property
     def web_url(self) -> str:
@@ -177,6 +179,7 @@ class Server:
         return [
             *[*self.machine.enter, sys.executable, str(REPOSITORY / "sipserver.py"), *command],
             *["-sip.addr", listens_at, "-web.addr", f"127.0.0.1:{self.web_port}"],
+            *["-tls.addr", f"{listens_at.rpartition(':')[0]}:{self.tls_port}"],
             *["-db.path", str(self.database), "-sip.realm", self.domain],
             *self.flags,
         ]

@@ -12,7 +12,7 @@ from gevent.event import Event
 from sip.transport import tcp as stream
 from sip.transport import tcp_connection as connection
 from sip.transport.flow import Flow
-from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS, TcpCarrier
+from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS, Layers, TcpCarrier
 from sip.transport.tcp_connection import MAX_UNSENT_WHILE_CONNECTING, MESSAGES_PER_TURN
 from sip.transport.tcp_listener import PlainSocket, granted_descriptors
 from tests.support.tcp_fixture import HOST, ListeningCarrier, listens, message
@@ -205,7 +205,7 @@ def test_unacknowledged_octets_end_the_connection(place: ListeningCarrier):
     server, remote = listens()
     opened = place.streams.open((HOST, place.port), remote)
     for flow in (opened, flow_of(place, place.connect())):
-        sock = place.streams.connections[flow.connection].stream
+        sock = place.streams.connections[flow.connection].sock
         patience = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
         assert patience == 1000 * MESSAGE_SECONDS
     server.close()
@@ -216,7 +216,7 @@ def test_a_silent_peer_is_probed_by_the_kernel(place: ListeningCarrier):
     server, remote = listens()
     opened = place.streams.open((HOST, place.port), remote)
     for flow in (opened, flow_of(place, place.connect())):
-        sock = place.streams.connections[flow.connection].stream
+        sock = place.streams.connections[flow.connection].sock
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 20
@@ -352,19 +352,24 @@ def test_descriptors_are_asked_for_and_fewer_are_made_do_with(monkeypatch):
 
 
 class Scrambled:
-    """A byte layer that turns each octet around, as TLS would encrypt it."""
+    """A wire that turns each octet around, as TLS would encrypt it."""
 
-    def __init__(self, sock, is_incoming: bool) -> None:
-        self.sock = sock
-        self.is_incoming = is_incoming
-        for name in ("fileno", "getsockopt", "shutdown", "close"):
-            setattr(self, name, getattr(sock, name))
+    is_ready = True
+    has_ended = False
+    identities: frozenset[str] = frozenset()
 
-    def recv(self, size: int) -> bytes:
-        return scrambled(self.sock.recv(size))
+    def begin(self) -> None: ...
 
-    def send(self, data: bytes) -> int:
-        return self.sock.send(scrambled(data))
+    def take(self, octets: bytes) -> bytes:
+        return scrambled(octets)
+
+    def wrap(self, plain: bytes) -> bytes:
+        return scrambled(plain)
+
+    def owed(self) -> bytes:
+        return b""
+
+    end = owed
 
 
 def scrambled(data: bytes) -> bytes:
@@ -396,7 +401,7 @@ class Lines:
         return line
 
 
-def test_a_transport_brings_its_own_byte_layer_and_framer():
+def test_a_transport_brings_its_own_wire_and_framer():
     """So TLS and WebSocket need nothing else of a connection."""
     heard: list[tuple[bytes, Flow]] = []
     carrier = TcpCarrier(
@@ -406,11 +411,10 @@ def test_a_transport_brings_its_own_byte_layer_and_framer():
         lambda flow: True,
         lambda flow: False,
         lambda: 100.0,
-        transport="TEST",
-        wrap=Scrambled,
-        make_framer=Lines,
     )
-    port = carrier.listen((HOST, 0)).local[1]
+    made: list[tuple[bool, str]] = []
+    carrier.add_transport("TEST", Layers(Lines, lambda *kind: made.append(kind) or Scrambled()))
+    port = carrier.listen((HOST, 0), "TEST").local[1]
     carrier.start()
     with socket.create_connection((HOST, port), 10.0) as peer:
         peer.sendall(scrambled(b"one\ntwo\nth"))
@@ -421,16 +425,16 @@ def test_a_transport_brings_its_own_byte_layer_and_framer():
         assert carrier.send(b"hello", flow) is flow
         assert peer.recv(100) == scrambled(b"hello")
         (incoming,) = carrier.connections.values()
-        assert isinstance(incoming.stream, Scrambled)
-        assert incoming.stream.is_incoming
+        assert made == [(True, "")]
         until(lambda: incoming.buffered == 2)
     server, address = listens()
     with server:
-        opened = carrier.open((HOST, port), address)
+        opened = carrier.open((HOST, port), address, "TEST", "example.com")
         carrier.send(b"there", opened)
         sock, _ = server.accept()
         with sock:
             assert sock.recv(100) == scrambled(b"there")
+        assert made[1:] == [(False, "example.com")]
         assert opened.transport == "TEST"
     carrier.stop()
     gevent.sleep(0)

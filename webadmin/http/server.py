@@ -21,8 +21,9 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from sip.addresses import Address, host_port
 from sip.config import Config
 from sip.listening import ListenError, hosts_of, lacks_ipv6, listen_error
+from sip.transport.certificates import Certificate
 from webadmin.http.connections import Connection, ConnectionLimiter, Limits, PeerFailed
-from webadmin.http.tls import Certificate, TlsConnection
+from webadmin.http.tls import TlsConnection
 from webadmin.http.websocket import Handshake
 
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ class WebServer:
     ) -> None:
         self.addresses: list[tuple[str, int]] = [sock.getsockname()[:2] for sock in listeners]
         self._limiter = ConnectionLimiter(limits)
-        self._certificate = certificate
+        self.certificate = certificate
         self._servers = [
             _Server(listener, app, self._limiter, certificate, handshake) for listener in listeners
         ]
@@ -268,14 +269,6 @@ class WebServer:
         """Accept connections, beginning with those that wait in the backlog."""
         for server in self._servers:
             server.start()
-
-    def renew_certificate(self) -> None:
-        """Read the certificate and its key again, for new connections.
-
-        Raises CertificateError if they are unusable; then the old ones stay in use.
-        """
-        if self._certificate:
-            self._certificate.renew()
 
     def stop(self) -> None:
         """Stop listening, give running requests a moment to end, and close all connections."""

@@ -1,4 +1,4 @@
-"""TLS for the web admin: the certificate, and encrypted connections."""
+"""Connections of the web admin with TLS."""
 
 import logging
 import ssl
@@ -27,52 +27,6 @@ _NO_TLS = (
 )
 
 log = logging.getLogger(__name__)
-
-
-class CertificateError(Exception):
-    """The certificate or its key is unusable; the text is for the operator."""
-
-
-class Certificate:
-    """The certificate and its key, as last read from their files."""
-
-    def __init__(self, certificate: str, key: str) -> None:
-        self._files = certificate, key
-        self.context = self._read()
-
-    def renew(self) -> None:
-        """Read the files again, for new connections.
-
-        Raises CertificateError if they are unusable; then the old ones stay in use.
-        """
-        self.context = self._read()
-
-    def _read(self) -> ssl.SSLContext:
-        certificate, key = self._files
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996 deprecates older versions
-        context.options |= ssl.OP_NO_RENEGOTIATION
-        context.set_alpn_protocols(["http/1.1"])
-
-        def no_passphrase() -> str:
-            raise CertificateError(
-                f"the key {key} has a passphrase; `openssl pkey -in {key} -out FILE` writes it"
-                " without one"
-            )
-
-        try:
-            context.load_cert_chain(certificate, key, password=no_passphrase)
-        except ssl.SSLError as error:
-            reason = (error.reason or "not readable").replace("_", " ").lower()
-            raise CertificateError(
-                f"cannot use the certificate {certificate} with the key {key}: {reason}."
-                " Both must be PEM files, and belong together"
-            ) from None
-        except OSError as error:
-            raise CertificateError(
-                f"cannot read the certificate {certificate} and its key {key}: {error.strerror}"
-            ) from None
-        return context
 
 
 class TlsConnection(Connection):

@@ -124,7 +124,7 @@ class Forwarder:
         if self.trunks and self.trunks.is_forbidden(hop.address, target):
             raise NoRoute("only a trunk or the gateway's own contact may lead to a gateway")
         try:
-            return self.layer.transports.flow_to(hop.address, hop.transport)
+            return self.layer.transports.flow_to(hop.address, hop.transport, hop.name)
         except OSError:
             self.avoid(hop)
             raise

@@ -21,7 +21,7 @@ from sip.message.uri import SipUri, is_address, parse_host_port
 from sip.transport.dns.cache import Answer, Ask, DnsCache
 from sip.transport.dns.client import Naptr, NoAnswer, Srv
 from sip.transport.flow import Endpoint
-from sip.transport.transport_names import DEFAULT_TRANSPORT, TRANSPORTS, UDP, default_port
+from sip.transport.transport_names import DEFAULT_TRANSPORT, TCP, TLS, TRANSPORTS, UDP, default_port
 
 # Hops that are returned for one URI; a silent hop makes a caller wait half a minute.
 MAX_HOPS = 8
@@ -48,10 +48,15 @@ class NoRoute(Exception):
 
 
 class Hop(NamedTuple):
-    """An address, port and transport to send a request to; `transport` is in upper case."""
+    """An address, port and transport to send a request to; `transport` is in upper case.
+
+    `name` is the domain that was asked for, which a server has to prove by its certificate (RFC
+    5922 §7.3); "" without TLS.
+    """
 
     transport: str
     address: Endpoint
+    name: str = ""
 
     @property
     def is_reliable(self) -> bool:
@@ -93,7 +98,7 @@ class Resolver:
     `ask` returns the records of a name and a type, and may wait; `local` the addresses of a name in
     the hosts file; `draw` a random number from 0 to its argument, both included.  `has_family`,
     given True for IPv6, returns True if this server can send to that family; addresses of other
-    families are not asked for.
+    families are not asked for.  `speaks` returns True for the transports that this server has.
     """
 
     def __init__(
@@ -103,11 +108,32 @@ class Resolver:
         has_family: Callable[[bool], bool],
         local: Callable[[str], Sequence[str]] = lambda name: (),
         draw: Callable[[int], int] = lambda most: random.randint(0, most),
+        speaks: Callable[[str], bool] = lambda transport: not TRANSPORTS[transport].is_secure,
     ) -> None:
         self._cache = DnsCache(ask, clock)
         self._local = local
         self._draw = draw
+        self._speaks = speaks
         self.has_family = has_family
+
+    def _wanted_transport(self, uri: SipUri) -> str | None:
+        """Return the transport that a URI asks for.  Raises NoRoute if this server lacks it.
+
+        A sips: URI means TLS; its `transport=tcp` says what is below (RFC 5630 §3.1.4).
+        """
+        transport = uri.param("transport")
+        wanted = None if transport is None else transport.upper()
+        if uri.scheme == "sips":
+            if wanted not in (None, TCP, TLS):
+                raise NoRoute(f"sips needs TLS, not the transport {transport}"[:60])
+            wanted = TLS
+        if wanted is not None and (wanted not in TRANSPORTS or not self._speaks(wanted)):
+            raise NoRoute(
+                "TLS needs a certificate, which this server does not have"
+                if wanted == TLS
+                else f"this server does not speak the transport {wanted[:20].lower()}"
+            )
+        return wanted
 
     def is_resolved(self, uri: SipUri) -> bool:
         """Return True if the next hop of `uri` is an address, so that `hops` does not wait."""
@@ -120,7 +146,7 @@ class Resolver:
         unless it means this machine: a peer on another machine means that machine.
         """
         try:
-            _wanted_transport(uri)
+            self._wanted_transport(uri)
             host = _target(uri)
             if is_address(host):
                 return self.has_family(":" in _normal_address(host))
@@ -139,11 +165,12 @@ class Resolver:
         They lead to its maddr, else to its host.  A name blocks this greenlet until it is resolved.
         Raises NoRoute.
         """
-        transport, host = _wanted_transport(uri), _target(uri)
+        transport, host = self._wanted_transport(uri), _target(uri)
         if is_address(host):
-            port = uri.port or default_port(transport)
-            return [Hop(transport or DEFAULT_TRANSPORT, (_normal_address(host), port))]
-        all_services, _ = self._services(_normal_name(host), uri.port, transport)
+            port, address = uri.port or default_port(transport), _normal_address(host)
+            name = address if transport == TLS else ""
+            return [Hop(transport or DEFAULT_TRANSPORT, (address, port), name)]
+        all_services, _ = self._services(uri, transport)
         services = [servers[:MAX_SERVERS] for servers in all_services]
         # Servers of all services are resolved in turn, until there are enough hops, or until a
         # question has no answer, since more questions would take long.
@@ -157,17 +184,17 @@ class Resolver:
             found |= {server: addresses[server.host] for server in some if server.host in addresses}
         if not found:
             raise NoRoute(str(silence or f"{host} has no address"))
-        return _some_of_each(services, found)
+        return _some_of_each(services, found, _normal_name(host))
 
     def endpoints(self, uri: SipUri) -> tuple[frozenset[Endpoint], bool]:
         """Return all addresses that `uri` leads to, and whether every DNS question was answered.
 
         A name blocks this greenlet until it is resolved.  Raises NoRoute.
         """
-        transport, host = _wanted_transport(uri), _target(uri)
+        transport, host = self._wanted_transport(uri), _target(uri)
         if is_address(host):
             return frozenset({(_normal_address(host), uri.port or default_port(transport))}), True
-        services, is_complete = self._services(_normal_name(host), uri.port, transport)
+        services, is_complete = self._services(uri, transport)
         servers = sorted({(server.host, server.port) for server in chain(*services)})
         endpoints: set[Endpoint] = set()
         for start in range(0, min(len(servers), MAX_TRUNK_SERVERS), MAX_HOPS):
@@ -180,29 +207,31 @@ class Resolver:
             raise NoRoute(f"{host} has no address")
         return frozenset(sorted(endpoints)[:MAX_TRUNK_ENDPOINTS]), is_complete
 
-    def _services(
-        self, name: str, port: int | None, transport: str | None
-    ) -> tuple[Services, bool]:
-        """Return the servers of a name, and whether every DNS question about them was answered.
+    def _services(self, uri: SipUri, transport: str | None) -> tuple[Services, bool]:
+        """Return the servers of a URI, and whether every DNS question about them was answered.
 
-        RFC 3263 §4.1 and §4.2.  All questions that may be needed are asked in parallel, so that a
-        caller waits for one answer, not for four.
+        `transport` is the one that the URI asks for.  RFC 3263 §4.1 and §4.2: NAPTR records choose
+        it unless the URI has named one; for a sips: URI they choose the name of its servers.  All
+        questions that may be needed are asked in parallel, so that a caller waits for one answer,
+        not for four.
         """
+        name, port = _normal_name(_target(uri)), uri.port
+        asks_naptr = uri.param("transport") is None
         if port is not None or self._local(name):  # only addresses are looked up then
             server = Server(transport or DEFAULT_TRANSPORT, name, port or default_port(transport))
             return [[server]], True
         guesses = [
             (kind, (f"{info.srv_prefix}.{name}", "SRV"))
             for kind, info in TRANSPORTS.items()
-            if transport in (None, kind)
+            if transport == kind or (transport is None and not info.is_secure)
         ]
         naptr = name, "NAPTR"
         questions = [question for _, question in guesses]
-        said = self._cache.answers(questions if transport else [naptr, *questions])
-        chosen = [
-            (kind, (at, "SRV"))
-            for kind, at in chosen_services(_rows(said.get(naptr)))[:MAX_SERVICES]
-        ]
+        said = self._cache.answers([naptr, *questions] if asks_naptr else questions)
+        services_here = chosen_services(
+            _rows(said.get(naptr)), lambda kind: transport in (None, kind) and self._speaks(kind)
+        )
+        chosen = [(kind, (at, "SRV")) for kind, at in services_here[:MAX_SERVICES]]
         said |= self._cache.answers(question for _, question in chosen if question not in said)
         answers = [(kind, said[question]) for kind, question in chosen or guesses]
         silences = [answer for _, answer in answers if isinstance(answer, NoAnswer)]
@@ -215,7 +244,7 @@ class Resolver:
         # missing answer does not say so, except if none of these questions is answered: the DNS
         # proxy of some routers answers no SRV questions at all.
         if silences:
-            said |= self._cache.answers([naptr] if transport else [])
+            said |= self._cache.answers([] if asks_naptr else [naptr])
             if not all(isinstance(answer, NoAnswer) for answer in said.values()):
                 raise NoRoute(str(silences[0]))
             kinds = [transport or DEFAULT_TRANSPORT]
@@ -262,27 +291,32 @@ def _in_turn(lists: Iterable[Sequence[_T]]) -> list[_T]:
     return [item for item in chain(*zip_longest(*lists)) if item is not None]
 
 
-def _some_of_each(services: Services, found: dict[Server, Families]) -> list[Hop]:
+def _some_of_each(services: Services, found: dict[Server, Families], name: str) -> list[Hop]:
     """Return at most MAX_HOPS hops by preference: one to each server before a second one to any.
 
     Hops of both families are taken in turn, but IPv4 comes first, because it rarely fails.
     """
     by_turn = [
-        (turn, Hop(server.transport, (address, server.port)))
+        (turn, _hop(server, address, name))
         for server, families in found.items()
         for turn, address in enumerate(_in_turn(families))
     ]
     hops = dict.fromkeys(hop for _, hop in sorted(by_turn, key=itemgetter(0)))
     taken = set(list(hops)[:MAX_HOPS])
     ordered = dict.fromkeys(
-        Hop(server.transport, (address, server.port))
+        _hop(server, address, name)
         for server in chain(*services)
         for address in chain(*found.get(server, ()))
     )
     return [hop for hop in ordered if hop in taken]
 
 
-def chosen_services(rows: Sequence[Naptr]) -> list[tuple[str, str]]:
+def _hop(server: Server, address: str, name: str) -> Hop:
+    """Return the hop to an address of a server; over TLS the server has to prove `name`."""
+    return Hop(server.transport, (address, server.port), name if server.transport == TLS else "")
+
+
+def chosen_services(rows: Sequence[Naptr], speaks: Callable[[str], bool]) -> list[tuple[str, str]]:
     """Return the transports of NAPTR records that we speak, with the names of their SRV records.
 
     By order, then preference (RFC 3403 §4.1).
@@ -291,7 +325,10 @@ def chosen_services(rows: Sequence[Naptr]) -> list[tuple[str, str]]:
     return [
         (names[service], replacement.lower())
         for _, _, flags, service, replacement in sorted(rows)
-        if flags == "S" and service in names and replacement not in ("", ".")
+        if flags == "S"
+        and service in names
+        and replacement not in ("", ".")
+        and speaks(names[service])
     ]
 
 
@@ -329,16 +366,6 @@ def _normal_address(host: str) -> str:
 def _is_host_address(address: IPv4Address | IPv6Address) -> bool:
     """Return True if an address can belong to one host; a hostile zone may name any address."""
     return not (address.is_multicast or address.is_unspecified or address == _BROADCAST)
-
-
-def _wanted_transport(uri: SipUri) -> str | None:
-    """Return the transport that a URI asks for.  Raises NoRoute if this server lacks it."""
-    if uri.scheme == "sips":
-        raise NoRoute("sips needs TLS, which this server does not speak")
-    transport = uri.param("transport")
-    if transport is not None and transport.upper() not in TRANSPORTS:
-        raise NoRoute(f"this server does not speak the transport {transport[:20]}")
-    return transport.upper() if transport else None
 
 
 def _normal_name(host: str) -> str:

@@ -270,7 +270,7 @@ def test_a_connection_that_failed_is_not_tried_first_next_time(
     opened = []
     original = world.streams.open
 
-    def opens(local, remote):
+    def opens(local, remote, transport="", name=""):
         opened.append(remote)
         return original(local, remote)
 

@@ -53,7 +53,7 @@ def sip(text: str) -> SipUri:
 
 def hops(resolver: Resolver, uri: str) -> list[str]:
     """As text: one line a hop."""
-    return [f"{transport} {host} {port}" for transport, (host, port) in resolver.hops(sip(uri))]
+    return [f"{transport} {host} {port}" for transport, (host, port), _ in resolver.hops(sip(uri))]
 
 
 # Addresses

@@ -28,7 +28,7 @@ def sip(text: str) -> SipUri:
 
 
 def hops(resolver: Resolver, uri: str = f"sip:{NAME}") -> list[str]:
-    return [f"{transport} {host} {port}" for transport, (host, port) in resolver.hops(sip(uri))]
+    return [f"{transport} {host} {port}" for transport, (host, port), _ in resolver.hops(sip(uri))]
 
 
 def four(count: int, net: int = 2) -> list[str]:

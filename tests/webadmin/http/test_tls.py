@@ -20,6 +20,7 @@ from gevent.ssl import SSLContext
 
 from sip.addresses import Address
 from sip.config import Config, ConfigError
+from sip.transport.certificates import Certificate, CertificateError
 from tests.support.udp_client import until
 from tests.support.wsgi_application import BIG, GET, LONG, Application, ask, length
 from tests.webadmin.conftest import PASSWORD
@@ -27,7 +28,6 @@ from webadmin.app import build
 from webadmin.http import server as wsgi
 from webadmin.http.connections import Limits
 from webadmin.http.server import WebServer
-from webadmin.http.tls import Certificate, CertificateError
 
 HELLO = b"\x16\x03\x01"  # how a handshake begins
 AUTHORITY = trustme.CA()
@@ -284,7 +284,7 @@ def test_a_renewed_certificate_is_served_without_a_new_start(start, files):
     before = Peer(web).encrypts()
     first = before.tls.getpeercert()["serialNumber"]
     write(files[0].parent, "127.0.0.1")
-    web.renew_certificate()
+    web.certificate.renew()
     assert Peer(web).encrypts().tls.getpeercert()["serialNumber"] != first
     assert before.is_served(), "open connections stay open"
 
@@ -297,14 +297,8 @@ def test_an_unusable_new_certificate_keeps_the_old_one(start, files):
     write(files[0].parent, "127.0.0.1")
     files[0].write_bytes(certificate)
     with pytest.raises(CertificateError, match="belong together"):
-        web.renew_certificate()
+        web.certificate.renew()
     assert Peer(web).encrypts().tls.getpeercert()["serialNumber"] == first
-
-
-def test_without_tls_there_is_nothing_to_renew():
-    web = wsgi.serve(Config(web_addr=Address("127.0.0.1", 0)), Application())
-    web.renew_certificate()
-    web.stop()
 
 
 def test_unusable_certificate_files_are_reported_in_one_sentence(tmp_path, files):
