@@ -54,9 +54,11 @@ from sip.transport.flow import Flow
 from sip.transport.local_addresses import LocalAddresses
 from sip.transport.receiver import Receiver
 from sip.transport.tcp import Layers, TcpCarrier
-from sip.transport.tls import TlsContexts
-from sip.transport.transport_names import TCP, TLS, UDP
+from sip.transport.tls import TlsContexts, TlsWire
+from sip.transport.transport_names import TCP, TLS, UDP, WEB_TRANSPORTS, WS, WSS
 from sip.transport.transports import Transports
+from sip.transport.websocket import WebSocketFramer
+from sip.transport.websocket_connection import Upgraded, WebSocketConnection
 
 log = logging.getLogger(__name__)
 
@@ -336,6 +338,9 @@ class SipServer:
         """Open the sockets.  Raises ListenError or CertificateError, with none left open."""
         self._prepare_tls()
         self.transports.add_carrier(TCP, self.tcp)
+        for transport in WEB_TRANSPORTS:
+            self.tcp.add_transport(transport, Layers(WebSocketFramer, None, WebSocketConnection))
+            self.transports.add_carrier(transport, self.tcp)
         address, unreachable = self.config.sip_addr, self.layer.unreachable
         opened = open_sockets(
             address, self.transports, self.tcp, self.receiver.receive, unreachable
@@ -356,6 +361,17 @@ class SipServer:
         self.tls = TlsContexts(certificate, NextHopContext(config.tls_ca, certificate))
         self.tcp.add_transport(TLS, Layers(make_wire=self.tls.wire))
         self.transports.add_carrier(TLS, self.tcp)
+
+    def adopt(self, upgraded: Upgraded) -> None:
+        """Take over the socket of a WebSocket that the server of the pages has opened."""
+        try:
+            port = upgraded.socket.getsockname()[1]
+        except OSError:  # the peer has closed it already
+            upgraded.socket.close()
+            return
+        wire = TlsWire.of(upgraded.tls) if upgraded.tls else None
+        transport = WSS if wire else WS
+        self.tcp.adopt(upgraded.socket, upgraded.remote, port, transport, wire, upgraded.first)
 
     def listening(self) -> list[ListeningAddress]:
         """Return each address with an open socket, by its transport."""

@@ -8,7 +8,7 @@ from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, bounded_number
 from sip.message.headers import Via
 from sip.message.uri import format_host_port, parse_host_port
-from sip.transport.transport_names import UDP, default_port
+from sip.transport.transport_names import UDP, WEB_TRANSPORTS, default_port
 
 _MAX_PORT = 65_535
 # More connections than any server can count.
@@ -55,8 +55,11 @@ class Flow(NamedTuple):
 
     @property
     def needs_keepalive(self) -> bool:
-        """Return True if a NAT forgets the flow unless packets keep it alive (RFC 5626 §3.5)."""
-        return self.transport == UDP
+        """Return True if a NAT forgets the flow unless packets keep it alive (RFC 5626 §3.5).
+
+        A reverse proxy forgets a WebSocket after a minute of silence (RFC 7118 §6).
+        """
+        return self.transport == UDP or self.transport in WEB_TRANSPORTS
 
     @property
     def default_port(self) -> int:

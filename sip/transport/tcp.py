@@ -82,7 +82,7 @@ Refuse = Callable[[BadStream, Flow], None]
 
 
 class Layers(NamedTuple):
-    """The layers of a transport: its framer, and its wire if it has one.
+    """The layers of a transport: its connection, its framer, and its wire if it has one.
 
     `make_wire` gets True for an accepted connection, and the name that the peer of an opened one
     has to prove.
@@ -90,6 +90,7 @@ class Layers(NamedTuple):
 
     make_framer: Callable[[], MessageFramer] = Framer
     make_wire: Callable[[bool, str], Wire] | None = None
+    connection: type[Connection] = Connection
 
 
 class TcpCarrier:
@@ -202,7 +203,6 @@ class TcpCarrier:
         port: int,
         transport: str,
         wire: Wire | None,
-        framer: MessageFramer,
         first: bytes = b"",
     ) -> None:
         """Take over a connection that another server has accepted.
@@ -212,6 +212,7 @@ class TcpCarrier:
         """
         if not self._admits(sock, remote):
             return
+        framer = self._layers[transport].make_framer()
         connection = self._start(sock, remote, port, transport, wire, framer)
         if connection is not None:
             framer.feed(first)
@@ -252,7 +253,8 @@ class TcpCarrier:
         if not self.allows(flow):
             sock.close()
             return None
-        connection = Connection(self, sock, framer, flow, is_incoming=True, wire=wire)
+        make = self._layers[transport].connection
+        connection = make(self, sock, framer, flow, is_incoming=True, wire=wire)
         if wire is None or wire.is_ready:
             self._add(connection, MESSAGE_SECONDS)
         else:

@@ -265,10 +265,13 @@ class Connection:
         """
         self._framer = None
         self._carrier.start_deadline(self)
-        self._carrier.refuse(bad, self.flow)
+        self._answer_bad_stream(bad)
         self._is_closing = True
         if not self._unsent:
             self._finish()
+
+    def _answer_bad_stream(self, bad: BadStream) -> None:
+        self._carrier.refuse(bad, self.flow)
 
     def _handle(self, message: bytes) -> None:
         """Handle one message.  If the handler waits, another greenlet handles the next message."""

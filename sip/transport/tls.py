@@ -8,12 +8,21 @@ key half a millisecond.
 import ssl
 from contextlib import suppress
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from sip.transport.certificates import Certificate, NextHopContext
 from sip.transport.tls_names import is_identity, sip_identities
 
 # Octets decrypted at a time: a record has at most 16 kB (RFC 8446 §5.1).
 _PIECE = 16 * 1024
+
+
+class TlsState(NamedTuple):
+    """TLS of a connection that another server has accepted; octets pass two buffers in memory."""
+
+    tls: ssl.SSLObject
+    arrived: ssl.MemoryBIO
+    leaving: ssl.MemoryBIO
 
 
 class TlsWire:
@@ -37,6 +46,15 @@ class TlsWire:
         self._name = "" if is_server else name
         self.is_ready = self.has_ended = False
         self.identities: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, state: TlsState) -> "TlsWire":
+        """Return the wire of a connection whose handshake another server has finished."""
+        wire = cls.__new__(cls)
+        wire._tls, wire._arrived, wire._leaving = state
+        wire._name, wire.identities = "", frozenset()
+        wire.is_ready, wire.has_ended = True, False
+        return wire
 
     def begin(self) -> None:
         """Begin the handshake as the client; `owed` returns its first octets."""

@@ -3,7 +3,7 @@
 No socket and no clock, like sip.message.framing.  The frames themselves are wsproto's (RFC 6455).
 """
 
-from wsproto.connection import Connection, ConnectionType
+from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 
@@ -92,6 +92,12 @@ class WebSocketFramer:
     def ping(self) -> bytes:
         """Return a Ping frame: it keeps NATs and reverse proxies from closing (RFC 7118 §6)."""
         return self._websocket.send(Ping())
+
+    def close(self) -> bytes:
+        """Return the Close frame of a server that goes away; b"" if one was sent before."""
+        if self._websocket.state is not ConnectionState.OPEN:
+            return b""
+        return self._websocket.send(CloseConnection(CloseReason.GOING_AWAY))
 
     def _add(self, event: TextMessage | BytesMessage) -> None:
         """Add a piece of a message, within the bounds.  Raises WebSocketEnd."""

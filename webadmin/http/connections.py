@@ -24,7 +24,8 @@ from gevent.pool import Pool
 
 from sip.transport.flow import network_of
 from sip.transport.tcp_listener import PlainSocket
-from webadmin.http.websocket import Upgraded
+from sip.transport.tls import TlsState
+from sip.transport.websocket_connection import Upgraded
 from webadmin.thread_pool import Workers
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Connection(gevent.socket.socket):
         self.is_stream = False  # of server-sent events, which do not end
         self._limits = limits
         self._aborted = False
-        self._is_handed_over = False
+        self.is_handed_over = False
         self._bytes_since_pause = 0
         self.expect_request()
 
@@ -146,7 +147,7 @@ class Connection(gevent.socket.socket):
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Read the data that has arrived, or wait for some."""
-        if self._is_handed_over:
+        if self.is_handed_over:
             raise BlockingIOError(errno.EAGAIN, "the socket belongs to SIP")
         if self._failed:  # after one failure there is no second wait
             raise PeerFailed(self._failed_status)
@@ -207,10 +208,14 @@ class Connection(gevent.socket.socket):
 
     def hand_over(self, rfile: BufferedReader, port: int) -> Upgraded:
         """Give the socket away, with all octets that `rfile` has read and not returned."""
-        self._is_handed_over = True  # or peek would wait for octets
+        self.is_handed_over = True  # or peek would wait for octets
         first = rfile.peek()
         plain = PlainSocket(self.family, self.type, self.proto, fileno=self.detach())
-        return Upgraded(plain, (self.address, port), None, first)
+        return Upgraded(plain, (self.address, port), self._tls_state(), first)
+
+    def _tls_state(self) -> TlsState | None:
+        """Return the state of TLS, if there is TLS, for the next owner of the socket."""
+        return None
 
     def abort(self) -> None:
         """Disconnect the peer; a handler that waits for it wakes with PeerFailed."""

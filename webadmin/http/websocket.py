@@ -9,29 +9,19 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    import socket
+from sip.transport.websocket_connection import Upgraded
 
-    from _typeshed.wsgi import WSGIEnvironment
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _SUBPROTOCOL = "sip"  # RFC 7118 §4.1
 _VERSION = "13"  # RFC 6455 §4.1
 # RFC 6455 §1.3.  The answer to a key proves that the server knows WebSocket.
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_OCTETS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Upgraded:
-    """A socket after the handshake: its peer, the TLS on it, and octets that were read already."""
-
-    socket: "socket.socket"
-    remote: tuple[str, int]
-    tls: Any | None
-    first: bytes
 
 
 # Takes the socket of a WebSocket; closes it when there is no room.
@@ -142,3 +132,16 @@ def _is_key(key: str) -> bool:
         return len(base64.b64decode(key, validate=True)) == _KEY_OCTETS
     except (binascii.Error, ValueError):
         return False
+
+
+def no_pages(environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
+    """Answer a request for a page on a port that is for WebSockets alone."""
+    body = b"This port is for SIP over WebSocket; the web admin has another one.\n"
+    fields = [
+        ("Content-Type", "text/plain"),
+        ("Content-Length", str(len(body))),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+    ]
+    start_response("426 Upgrade Required", fields)
+    return [body]

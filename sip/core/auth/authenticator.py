@@ -23,6 +23,7 @@ from sip.message.message import Request
 from sip.message.uri import Uri, parse_uri
 from sip.store.call_settings import CallSettings
 from sip.store.groups import Group
+from sip.transport.transport_names import WEB_TRANSPORTS
 
 
 class Account(Protocol):
@@ -268,7 +269,8 @@ class Authenticator:
     ) -> Challenged:
         """Return a challenge per algorithm for which all enabled users of the realm have an HA1.
 
-        The nonce is a new one, unless one is given.
+        MD5 is the last one by WebSocket: the libraries of browsers know MD5 alone, and keep the
+        last challenge, against RFC 8760 §2.4.  The nonce is a new one, unless one is given.
         """
         title = "Proxy-Authenticate" if as_proxy else "WWW-Authenticate"
         nonce = nonce or self.nonces.make(self.clock(), source)
@@ -277,6 +279,8 @@ class Authenticator:
             user_agent = request.value("user-agent") or ""
             if _knows_only_md5(user_agent[:_LONGEST_MATCH]):
                 offered = ["MD5"]
+            elif request.via.transport in WEB_TRANSPORTS:
+                offered.sort(key="MD5".__eq__)
         extra = tuple(
             (title, challenge(realm, nonce, algorithm, stale=stale))
             for algorithm in offered or self.algorithms[:1]
