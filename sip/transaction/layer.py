@@ -220,11 +220,11 @@ class Layer:
                 self._acknowledge(transaction, response)
             elif transaction.wants_cancel:
                 self.cancel(transaction)
+        if goes_on and user is not None:
+            user.on_response(response, is_first)
         if transaction.state is State.COMPLETED:
             transaction.user = None  # no further response goes on to it
         self._reschedule(transaction)
-        if goes_on and user is not None:
-            user.on_response(response, is_first)  # may run another greenlet first
 
     def _match_response(self, response: Response) -> ClientTransaction | None:
         """Return the transaction of a response, by branch, sent-by and method (§17.1.3)."""

@@ -6,6 +6,8 @@ from typing import Any
 import gevent
 from greenlet import getcurrent
 
+from sip.transport.wake_ups import wake_soon
+
 
 class Mailbox:
     """A queue with one reader; any greenlet and the hub may put.
@@ -26,17 +28,7 @@ class Mailbox:
         """Add an item; the reader wakes in the next turn of the hub."""
         self._items.append(item)
         if self._waiter is not None and len(self._items) == 1:
-            gevent.get_hub().loop.run_callback(self._wake)
-
-    def put_and_run(self, item: object) -> None:
-        """Add an item, and run the reader before the caller, a greenlet but not the hub, goes on.
-
-        A message that was received after the item can so not overtake it.
-        """
-        self._items.append(item)
-        if self._waiter is not None:
-            gevent.get_hub().loop.run_callback(getcurrent().switch)
-            self._waiter.switch()
+            wake_soon(self._wake)
 
     def put_result(self, work: Callable[[], object]) -> None:
         """Run `work`, which may wait, in a new greenlet, and put its result."""

@@ -167,15 +167,14 @@ class Branch:
     def on_response(self, response: Response, is_first: bool) -> None:
         """Put the first final response into the mailbox; relay all others at once (§16.7).
 
-        Each branch puts one event at most, so no peer can fill the mailbox.  The handler takes it
-        at once: else a request of the same peer, received in the same batch, would be sent first.
+        Each branch puts one event at most, so no peer can fill the mailbox.
         """
         status = response.status
         if self.edit_response is not None and 100 < status < 300:
             self.edit_response(response)
         upstream = self.upstream
         if is_first and status >= 200 and upstream.request is not None:
-            upstream.mailbox.put_and_run(BranchEvent(self, status, response))
+            upstream.mailbox.put(BranchEvent(self, status, response))
         else:
             self.layer.relay(upstream.transaction or upstream.ensure_transaction(), response)
 

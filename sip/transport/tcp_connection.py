@@ -17,6 +17,7 @@ import gevent
 from sip.message.datagram import for_log
 from sip.message.framing import PING, PONG, BadStream
 from sip.transport.flow import Endpoint, Flow
+from sip.transport.wake_ups import has_woken
 
 if TYPE_CHECKING:
     from sip.transport.tcp import TcpCarrier
@@ -179,6 +180,9 @@ class Connection:
                 self._pong()
             else:
                 self._handle(message)
+                if has_woken() and self.is_open:  # before the message that follows
+                    self._carrier.reschedule(self)
+                    break
         else:
             self._carrier.reschedule(self)
         self._update_accounts()

@@ -11,7 +11,6 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import gevent
@@ -22,6 +21,7 @@ from sip.message.datagram import for_log
 from sip.transport import packet_filter
 from sip.transport.flow import Endpoint, Flow, datagram_flow
 from sip.transport.greenlet_pool import GreenletPool
+from sip.transport.wake_ups import must_wait
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +91,8 @@ class UdpSocket:
             raise
         self.port: int = self.socket.getsockname()[1]
         self.local: Endpoint = (host, self.port)
+        self._received: deque[tuple[bytes, Flow]] = deque()  # read, and not handled
+        self._is_held = False  # the rest of the batch waits for greenlets that are woken
         self._pool = GreenletPool()
         self._watcher: Any = None
         self._receive_one = self._receive_with_address if self.is_wildcard else self._receive_plain
@@ -141,6 +143,7 @@ class UdpSocket:
             self._watcher.stop()
             self._watcher.close()
             self._watcher = None
+        self._received.clear()
         self.socket.close()
         self._pool.stop()
 
@@ -148,19 +151,28 @@ class UdpSocket:
 
     def _readable(self) -> None:
         """Read the socket, which has datagrams or ICMP errors, and handle them; runs in the hub."""
-        received: deque[tuple[bytes, Flow]] = deque()
-        has_errors = self._read_batch(received)
-        handle = partial(self._handle_batch, received)
-        while received:  # once, and again for each handler that waits
-            self._pool.run(handle)
+        if self._is_held:
+            return
+        has_errors = self._read_batch()
+        self._handle_all()
         if has_errors:
             self._pool.run(self._drain_errors)
 
-    def _read_batch(self, received: deque[tuple[bytes, Flow]]) -> bool:
+    def _handle_all(self) -> None:
+        """Handle what was read; runs in the hub."""
+        while self._received and not self._is_held:  # again for each handler that waits
+            self._pool.run(self._handle_batch)
+
+    def _go_on(self) -> None:
+        self._is_held = False
+        self._handle_all()
+
+    def _read_batch(self) -> bool:
         """Read datagrams; return True if no more wait, but ICMP errors do.
 
         Datagrams come first, since a response outweighs an ICMP error.
         """
+        received = self._received
         has_errors = False
         for _ in range(BATCH):
             try:
@@ -171,10 +183,16 @@ class UdpSocket:
                 has_errors = True
         return False
 
-    def _handle_batch(self, received: deque[tuple[bytes, Flow]]) -> None:
-        """Handle datagrams until none is left; may wait."""
+    def _handle_batch(self) -> None:
+        """Handle datagrams until none is left, or the next one must wait; may wait itself."""
+        received = self._received
         while received:
-            data, flow = received.popleft()
+            data, flow = received[0]
+            if must_wait(data):
+                self._is_held = True
+                gevent.get_hub().loop.run_callback(self._go_on)
+                return
+            received.popleft()
             try:
                 self.receive(data, flow)
             except GreenletExit:

@@ -3,7 +3,6 @@
 import gc
 import re
 
-import gevent
 import pytest
 
 from sip.monitor.metrics import MESSAGES_UNSENT, RESPONSES_UNMATCHED
@@ -14,7 +13,6 @@ from tests.transaction.harness import (
     BOB,
     FROM_ALICE,
     TO_BOB,
-    US,
     Datagrams,
     Harness,
     KeepsNothing,
@@ -206,26 +204,6 @@ def test_repeated_2xx_do_not_fill_the_mailbox(harness: Harness):
     busy.put("done")
     harness.settles()
     assert [message.status for message, _ in harness.sent] == [200] * 5
-
-
-def test_a_request_does_not_overtake_the_response_before_it(harness: Harness):
-    """RFC 6665 §4.2.2: the NOTIFY follows the 200 at once, and one batch may have both."""
-
-    def handler(request, upstream):
-        upstream.layer.send_request(request.copy(), TO_BOB, upstream)
-        upstream.respond(upstream.mailbox.get().response)
-
-    harness.handler = handler
-    harness.hears(request("SUBSCRIBE"))
-    received = response(harness.says(), 200), request("NOTIFY", branch=";branch=z9hG4bKbob1")
-
-    def read_batch():
-        for text in received:
-            harness.receiver.receive(text.replace("\n", "\r\n").encode(), Flow("UDP", US, BOB))
-
-    gevent.spawn(read_batch)
-    harness.settles()
-    assert [message.cseq[1] for message, _ in harness.sent] == ["SUBSCRIBE", "NOTIFY"]
 
 
 @pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS"])

@@ -9,6 +9,7 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
+from sip.transaction.mailbox import Mailbox
 from sip.transport import tcp as stream
 from sip.transport import tcp_connection as connection
 from sip.transport.flow import Flow
@@ -84,6 +85,27 @@ def test_messages_after_a_waiting_handler_are_handled_once(place: ListeningCarri
     done.set()
     until(lambda: place.held == 1)
     assert place.hears(len(texts)) == texts
+
+
+def test_a_request_waits_for_handlers_that_responses_have_woken(place: ListeningCarrier):
+    """RFC 6665 §4.2.2: a NOTIFY follows its 200 at once, and both may be in one segment."""
+    box, order = Mailbox(), []
+
+    def handle(data, flow):
+        box.put(data) if data.startswith(b"200") else order.append(data)
+
+    def relay():
+        while True:
+            order.append(box.get())
+
+    relaying = gevent.spawn(relay)
+    gevent.sleep(0)
+    place.handler = handle
+    sent = [message(text) for text in ("200", "NOTIFY", "200", "BYE")]
+    place.connect().sendall(b"".join(sent))
+    place.hears(len(sent))
+    relaying.kill()
+    assert order == sent
 
 
 def test_a_message_may_end_where_a_read_ends(place: ListeningCarrier, monkeypatch):

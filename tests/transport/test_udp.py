@@ -10,6 +10,7 @@ from gevent import socket
 from gevent.event import Event
 from greenlet import GreenletExit
 
+from sip.transaction.mailbox import Mailbox
 from sip.transport.flow import Flow
 from sip.transport.greenlet_pool import MAX_IDLE_GREENLETS
 from sip.transport.udp import BATCH, UdpSocket
@@ -210,6 +211,34 @@ def test_a_handler_that_waits_does_not_block_the_next_datagram(ears, peers):
     assert done == [b"quick", b"quick"]
     gate.set()
     until(lambda: len(done) == 4)
+
+
+def test_a_request_waits_for_handlers_that_responses_have_woken(ears, peers):
+    """RFC 6665 §4.2.2: a NOTIFY follows its 200 at once; a response or CANCEL does not wait."""
+    ear, peer = ears(), peers()
+    box, done = Mailbox(), []
+
+    def handle(data, flow):
+        if data == b"SIP/2.0 200 OK":
+            box.put(data)
+        else:
+            done.append(data)
+
+    def relay():
+        while True:
+            done.append(box.get())
+
+    ear.handler = handle
+    relaying = gevent.spawn(relay)
+    gevent.sleep(0)
+    batch = (b"SIP/2.0 200 OK", b"CANCEL sip:b", b"SIP/2.0 180 R", b"NOTIFY sip:a", b"BYE sip:a")
+    for _ in range(3):
+        for data in batch:
+            plain_socket.socket.sendto(peer._sock, data, ("127.0.0.1", ear.port))
+        ear.hears(len(batch))
+        ear.heard.clear()
+    relaying.kill()
+    assert done == [batch[1], batch[2], batch[0], batch[3], batch[4]] * 3
 
 
 def test_greenlets_are_reused_up_to_a_limit(ears, peers):

@@ -91,8 +91,7 @@ class Game:
             from_uri=STRANGER,
             headers=(f"Max-Breadth: {self.breadth}",),
         )
-        # From here on messages are read at once; handlers take responses at once, and all else
-        # at the end of the turn.
+        # From here on messages are read at once, but handlers run at the end of the turn.
         world.deliver = lambda data, source: world.server.receiver.receive(  # type: ignore[method-assign]
             data, Flow("UDP", SERVER, source)
         )
@@ -101,7 +100,6 @@ class Game:
     def play(self) -> None:
         for _ in range(self.chance.randint(0, 8)):
             for _ in range(self.chance.choice((1, 1, 2, 3))):
-                self.looks()  # a handler takes each response at once, and may call a phone
                 self.happens()
             self.turns()
             if self.chance.random() < 0.3:
