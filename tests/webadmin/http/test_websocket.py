@@ -9,10 +9,10 @@ from wsproto.events import AcceptConnection, Request
 
 from sip.addresses import Address
 from sip.config import Config
+from sip.transport.websocket_connection import Upgraded
 from tests.support.wsgi_application import Application, ask, length
 from webadmin.http.connections import Limits
 from webadmin.http.server import serve
-from webadmin.http.websocket import Handshake, Upgraded
 
 # The example of RFC 6455 §1.2 and §1.3, with the subprotocol of RFC 7118 §4.2.
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -26,18 +26,15 @@ WHOLE = UPGRADE + KEY + VERSION + SUBPROTOCOL
 class Site:
     """A web server, and the sockets that it has handed over."""
 
-    def __init__(self, origins: tuple[str, ...] = (), *, is_strict: bool = True) -> None:
+    def __init__(self, origins: tuple[str, ...] = (), *, has_own_port: bool = False) -> None:
         self.upgraded: list[Upgraded] = []
-        self.web = serve(
-            Config(web_addr=Address("127.0.0.1", 0)),
-            Application(),
-            Limits(idle=5.0),
-            Handshake(self.upgraded.append, origins, is_strict=is_strict),
-        )
+        here = Address("127.0.0.1", 0)
+        config = Config(web_addr=here, ws_addr=here if has_own_port else None, ws_origins=origins)
+        self.web = serve(config, Application(), Limits(idle=5.0), self.upgraded.append)
 
     def gets(self, data: bytes) -> bytes:
-        """Return what the server sends back at once."""
-        self.client = socket.create_connection(self.web.addresses[0])
+        """Return what the server sends back at once, on the port for WebSockets if it has one."""
+        self.client = socket.create_connection(self.web._servers[-1].address)
         self.client.settimeout(10)
         self.client.sendall(data)
         return self.client.recv(65_536)
@@ -114,26 +111,35 @@ def test_another_version_is_told_ours(start):
 
 
 @pytest.mark.parametrize(
-    ("origin", "is_strict", "is_allowed"),
+    ("origin", "has_own_port", "is_allowed"),
     [
-        (b"", True, True),
-        (b"http://example.com", True, True),
-        (b"HTTPS://Example.com", True, True),
-        (b"http://example.com:8081", True, False),
-        (b"http://example.com:8081", False, True),
-        (b"http://evil.example", False, False),
-        (b"http://example.com.evil.example", False, False),
-        (b"null", False, False),
-        (b"http://example.com:port", False, False),
-        (b"http://[", False, False),
-        (b"https://office.example:8443", True, True),
-        (b"https://office.example", True, False),
+        (b"", False, True),
+        (b"http://example.com", False, True),
+        (b"HTTPS://Example.com", False, True),
+        (b"http://example.com:8081", False, False),
+        (b"http://example.com:8081", True, True),
+        (b"http://evil.example", True, False),
+        (b"http://example.com.evil.example", True, False),
+        (b"null", True, False),
+        (b"http://example.com:port", True, False),
+        (b"http://[", True, False),
+        (b"https://office.example:8443", False, True),
+        (b"https://office.example", False, False),
     ],
 )
-def test_a_page_of_another_site_may_not_open_it(start, origin, is_strict, is_allowed):
-    """RFC 6455 §10.2, unless the administrator has named its origin."""
-    site = start(["https://office.example:8443"], is_strict=is_strict)
+def test_a_page_of_another_site_may_not_open_it(start, origin, has_own_port, is_allowed):
+    """RFC 6455 §10.2, unless the administrator has named its origin.
+
+    A port for WebSockets alone has no pages, so it serves those of any port of its host.
+    """
+    site = start(("https://office.example:8443",), has_own_port=has_own_port)
     field = b"Origin: " + origin + b"\r\n" if origin else b""
     answer = site.gets(ask("/", WHOLE + field))
     assert answer.startswith(b"HTTP/1.1 101 " if is_allowed else b"HTTP/1.1 403 ")
     assert len(site.upgraded) == is_allowed
+
+
+def test_a_port_of_its_own_has_no_pages(start):
+    answer = start(has_own_port=True).gets(ask("/"))
+    assert answer.startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
+    assert b"the web admin has another one" in answer
