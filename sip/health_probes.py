@@ -11,9 +11,11 @@ import ctypes
 import logging
 import os
 import resource
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -31,7 +33,7 @@ from sip.monitor.health import Check, RoundTrip, Status
 from sip.server import SipServer
 from sip.store.database import Database, DatabaseError
 from sip.transport.dns.resolver import NoRoute, Resolver
-from sip.transport.transport_names import UDP
+from sip.transport.transport_names import UDP, is_secure
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +163,7 @@ class Probes:
             Probe("Receive buffers", self.buffers),
             Probe("Open files", self.files),
             Probe(health.WEB_ENCRYPTION, self.certificate),
+            Probe(health.SIP_ENCRYPTION, self.sip_certificate),
             Probe("DNS of the domain", self.domain, KEPT_SECONDS_DNS),
             Probe("Advertised address", self.advertised, KEPT_SECONDS_DNS),
             Probe("NAT", self.nat),
@@ -226,17 +229,24 @@ class Probes:
 
     def certificate(self) -> Check:
         """Read the certificate of the pages."""
-        config, days, failure = self._config, None, ""
-        is_exposed = not config.web_addr.is_loopback
-        if config.web_cert:
-            try:
-                expires_at = certificate.expires_at(config.web_cert)
-                days = (expires_at - self._server.unix_clock()) / _DAY
-            except OSError as error:
-                failure = f"{config.web_cert}: {error.strerror}"
-            except ValueError as error:
-                failure = str(error)
-        return health.check_certificate(days, failure, is_exposed=is_exposed)
+        config = self._config
+        days, failure = self._days_left(config.web_cert) if config.web_cert else (None, "")
+        return health.check_certificate(days, failure, is_exposed=not config.web_addr.is_loopback)
+
+    def sip_certificate(self) -> Check:
+        """Read the certificate of SIP over TLS."""
+        files = self._config.sip_certificate
+        days, failure = self._days_left(files[0]) if files else (None, "")
+        return health.check_sip_certificate(days, failure)
+
+    def _days_left(self, path: str) -> tuple[float | None, str]:
+        """Return the days until a certificate expires, and why it cannot be read."""
+        try:
+            return (certificate.expires_at(path) - self._server.unix_clock()) / _DAY, ""
+        except OSError as error:
+            return None, f"{path}: {error.strerror}"
+        except ValueError as error:
+            return None, str(error)
 
     def domain(self) -> Check:
         """Look up the main domain as another server or a phone does (RFC 3263)."""
@@ -297,8 +307,9 @@ def round_trip(listening: ListeningAddress) -> RoundTrip:
             sock.connect((host, port))
             own_host, own_port = sock.getsockname()[:2]
             request = _options(transport, host_port(host, port), host_port(own_host, own_port))
-            sock.sendall(request)
-            line = sock.recv(65_535).partition(b"\r\n")[0].decode("utf-8", "replace")
+            stream = _probe_context().wrap_socket(sock) if is_secure(transport) else sock
+            stream.sendall(request)
+            line = stream.recv(65_535).partition(b"\r\n")[0].decode("utf-8", "replace")
     except TimeoutError:
         return RoundTrip(shown, 0.0, f"none came within {ANSWER_TIMEOUT} s")
     except OSError as error:
@@ -307,6 +318,14 @@ def round_trip(listening: ListeningAddress) -> RoundTrip:
     if not line.startswith(("SIP/2.0 2", "SIP/2.0 4")):
         return RoundTrip(shown, 0.0, f"the answer was {line[8:60]!r}")
     return RoundTrip(shown, time.monotonic() - started_at)
+
+
+@cache
+def _probe_context() -> ssl.SSLContext:
+    """Return the TLS context of the probe; it asks this server itself, by any name."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 # One for all probes of this process, so that they are one row in the list of messages.

@@ -9,6 +9,7 @@ from typing import Any
 
 import gevent
 
+from sip.addresses import Address, Advertised
 from sip.config import Config
 from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Nonces
@@ -275,13 +276,13 @@ class SipServer:
         self.resolve_gateways()
 
     def _ports(self) -> tuple[int, ...]:
-        advertised = self.config.sip_advertise
-        ports = [self.config.sip_addr.port]
-        if advertised and advertised.port:
-            ports.append(advertised.port)
-        if self.config.sip_certificate and self.config.tls_addr:
-            ports.append(self.config.tls_addr.port)
-        return tuple(ports)
+        """Return the ports that this server is known by, of all transports."""
+        config = self.config
+        addresses: list[Address | Advertised | None] = [
+            *(config.sip_addr, config.sip_advertise, config.web_addr, config.ws_addr),
+            *(config.wss_addr, config.tls_addr if config.sip_certificate else None),
+        ]
+        return tuple(each.port for each in addresses if each and each.port)
 
     def connection_closed(self, connection: int) -> None:
         """Remove the bindings of a closed connection and end its transactions; doesn't wait."""

@@ -92,7 +92,7 @@ def test_a_server_without_a_fault_is_ok(running, monkeypatch):
     assert [check.name for check in checks] == [
         *("SIP over UDP", "SIP over TCP", "RTP ports", "Control socket", "Database", "Disk space"),
         *("Commit times", "Event loop", "Clock", "Receive buffers", "Open files"),
-        *("Web encryption", "DNS of the domain", "Advertised address", "NAT"),
+        *("Web encryption", "SIP encryption", "DNS of the domain", "Advertised address", "NAT"),
     ]
 
 

@@ -157,7 +157,7 @@ PATH_LOOP = _kind(
 )
 SIPS_CONTACT = _kind(
     "sips_contact",
-    "the Contact is a sips: URI, the Request-URI is not",
+    "the Contact is a sips: URI, the Request-URI or the Path is not",
     "Switch off sips: URIs on the phone; this server does not require them.",
 )
 CSEQ_OUT_OF_ORDER = _kind(
@@ -184,6 +184,11 @@ UNSUPPORTED_SCHEME = _kind(
     "unsupported URI scheme {scheme}",
     "Use sip: or tel: addresses on the phone.",
 )
+SIPS_WITHOUT_TLS = _kind(
+    "sips_without_tls",
+    "a request to a sips: URI came over {transport}, which is not encrypted",
+    "Set the transport of the phone to TLS, or switch off sips: URIs on it.",
+)
 UNSUPPORTED_EXTENSION = _kind(
     "unsupported_extension",
     "unsupported extension {tags}",
@@ -197,8 +202,7 @@ UNSUPPORTED_BODY = _kind(
 UNSUPPORTED_EVENT = _kind(
     "unsupported_event",
     "unsupported event {event}",
-    "Switch the subscription off on the phone; voice mail, presence and busy lamps are not served"
-    " here.",
+    "Switch the subscription off on the phone; there is no voice mail, presence or busy lamp here.",
 )
 METHOD_NOT_ALLOWED = _kind(
     "method_not_allowed",
@@ -216,8 +220,7 @@ UNKNOWN_METHOD = _kind(
 LOOP = _kind(
     "loop",
     "loop detected",
-    "Two servers, or two contacts, forward to each other. Correct the contacts or trunks that do"
-    " so.",
+    "Two servers, or two contacts, forward to each other. Correct these contacts or trunks.",
 )
 TOO_MANY_HOPS = _kind(
     "too_many_hops",
@@ -353,6 +356,11 @@ UNREGISTERED_CALLEE = _kind(
     "unregistered_callee",
     "callee {name} is not registered",
     "Check that a phone of this user is switched on, and look for refusals of its REGISTER.",
+)
+SIPS_NOT_ALLOWED = _kind(
+    "sips_not_allowed",
+    "no phone of {name} has registered a sips: Contact over TLS",
+    "Call the sip: address, or let that phone register by a sips: address over TLS.",
 )
 DO_NOT_DISTURB = _kind(
     "do_not_disturb",

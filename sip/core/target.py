@@ -13,9 +13,17 @@ from sip.message.uri import (
     parse_uri,
 )
 from sip.transport.flow import Endpoint, Flow
-from sip.transport.transport_names import DEFAULT_TRANSPORT, default_port
+from sip.transport.transport_names import DEFAULT_TRANSPORT, SECURE_PORT, default_port
 
 _DEFAULT_PARAM = DEFAULT_TRANSPORT.lower()
+
+
+def is_sips(uri_text: str) -> bool:
+    """Return True for the text of a sips: URI.
+
+    Hot code asks first for `uri_text[3:4] != ":"`, which is false for sip: and tel:.
+    """
+    return uri_text[:5].lower() == "sips:"
 
 
 def as_request_uri(contact: str) -> str:
@@ -100,7 +108,8 @@ def address_key(uri: Uri) -> str:
     transport = (uri.param("transport") or "").lower()
     port = uri.port
     if is_address(maddr or uri.host):  # for a name, DNS gives port and transport (RFC 3263 §4)
-        port, transport = port or default_port(transport), transport or _DEFAULT_PARAM
+        usual = SECURE_PORT if uri.scheme == "sips" else default_port(transport)
+        port, transport = port or usual, transport or _DEFAULT_PARAM
     return f"{uri.scheme};{uri.host};{port or ''};{transport};{maddr}"
 
 

@@ -7,6 +7,9 @@ from sip.core import causes
 from sip.core.errors import Refused
 from sip.message.datagram import is_padding
 from sip.message.message import Request
+from sip.transport.flow import Flow
+from sip.transport.transport_names import TLS
+from sip.transport.transports import Transports
 
 # Option tags that a REGISTER may require: Path (RFC 3327).
 SUPPORTED = frozenset({"path"})
@@ -18,6 +21,18 @@ ACCEPTED = "application/sdp"
 def sip_date(unix_second: int) -> str:
     """Return the value of Date (§20.17)."""
     return formatdate(unix_second, usegmt=True)
+
+
+def check_secure_scheme(scheme: str, flow: Flow, transports: Transports) -> None:
+    """Check the scheme of a Request-URI that is not sip: (§8.2.2.1, §26.2.2).  Raises Refused.
+
+    A sips: URI is served over TLS only (400), and not at all if this server has no TLS (416).
+    """
+    if scheme != "sips" or not transports.speaks(TLS):
+        raise Refused(416, causes.UNSUPPORTED_SCHEME.of(scheme=scheme))
+    if not flow.is_secure:
+        cause = causes.SIPS_WITHOUT_TLS.of(transport=flow.transport)
+        raise Refused(400, cause, reason="SIPS Needs TLS")
 
 
 def check_required(request: Request) -> None:

@@ -32,6 +32,7 @@ MANY_USERS = 1000
 CLOCK_STEP = 2.0
 # The name of a check: the overview words it by the connection of the browser.
 WEB_ENCRYPTION = "Web encryption"
+SIP_ENCRYPTION = "SIP encryption"
 
 
 class Status:
@@ -205,9 +206,25 @@ def check_certificate(days: float | None, failure: str, *, is_exposed: bool) -> 
             return Check(name, Status.OK, detail)
         detail = "The pages are not encrypted: others on the network can read passwords in them."
         return Check(name, Status.WARNING, detail, how_to)
+    return _check_expiry(name, days, "browsers")
+
+
+def check_sip_certificate(days: float | None, failure: str) -> Check:
+    """Judge the certificate of SIP over TLS, as `check_certificate` does."""
+    name = SIP_ENCRYPTION
+    if failure:
+        how_to = "Correct -tls.cert and -tls.key, or -web.cert and -web.key if these are not set."
+        return Check(name, Status.FAILING, f"The certificate cannot be read: {failure}.", how_to)
+    if days is None:
+        detail = "SIP is not encrypted: there is no certificate, so phones cannot use TLS."
+        return Check(name, Status.OK, detail)
+    return _check_expiry(name, days, "phones")
+
+
+def _check_expiry(name: str, days: float, clients: str) -> Check:
     renew = "Renew the certificate, then send the server SIGHUP."
     if days < 0:
-        detail = f"The certificate expired {-days:.0f} days ago: browsers refuse it."
+        detail = f"The certificate expired {-days:.0f} days ago: {clients} refuse it."
         return Check(name, Status.FAILING, detail, renew)
     status = Status.WARNING if days < CERTIFICATE_WARNING_DAYS else Status.OK
     detail = f"The certificate is valid for {days:.0f} more days."

@@ -27,6 +27,7 @@ from sip.monitor.metrics import (
     CONNECTIONS_REFUSED,
     Counters,
 )
+from sip.transport.alias import MAX_ALIASES, alias_port
 from sip.transport.flow import Endpoint, Flow, network_of
 from sip.transport.greenlet_pool import GreenletPool
 from sip.transport.handshakes import HANDSHAKE_MESSAGES, HANDSHAKE_SECONDS, Handshakes
@@ -318,8 +319,25 @@ class TcpCarrier:
         """Take note that messages can be sent on a connection."""
         self._deadlines.pop(connection, None)
         if connection.is_incoming:
+            if connection.wire is not None and connection.wire.identities:
+                self._remember_name(connection.flow.connection, min(connection.wire.identities))
             self._handshakes.remove(connection)
             self.start_deadline(connection)  # of its first message
+
+    def learn_alias(self, connection: Connection, message: bytes) -> None:
+        """Use a connection for requests to the names that its peer has proved, if it wants that.
+
+        RFC 5923 §5: it says so by `alias` in its Via.
+        """
+        if connection.opened_for or connection.wire is None:
+            return
+        port = alias_port(message)
+        if port is not None:
+            remote = connection.flow.remote[0], port
+            names = sorted(connection.wire.identities)[:MAX_ALIASES]
+            connection.opened_for = tuple((name, remote) for name in names)
+            for key in connection.opened_for:
+                self._opened.setdefault(key, connection)
 
     def allows_handshake(self, connection: Connection) -> bool:
         """Return True if a peer may begin a handshake, which counts as several messages."""

@@ -282,6 +282,8 @@ class Connection:
         self._carrier.cancel_deadline(self)  # the next message has its own
         if self._framer and self._framer.buffered:
             self._carrier.reschedule(self)
+        if self.wire is not None and self.wire.identities:
+            self._carrier.learn_alias(self, message)
         try:
             self._carrier.receive(message, self.flow)
         except gevent.GreenletExit:

@@ -42,6 +42,20 @@ def default_port(transport: str | None) -> int:
     return info.default_port if info else _WEB_PORTS.get(name, DEFAULT_PORT)
 
 
+def is_secure(transport: str) -> bool:
+    """Return True if a transport, in upper case, may carry a request to a sips: URI (RFC 5630)."""
+    info = TRANSPORTS.get(transport)
+    return transport == WSS or (info is not None and info.is_secure)
+
+
+def is_one_way(transport: str) -> bool:
+    """Return True if a peer by a transport, in upper case, is reached by its own connection only.
+
+    The certificate of a phone proves no address (RFC 5922), and only a client opens a WebSocket.
+    """
+    return transport in WEB_TRANSPORTS or is_secure(transport)
+
+
 def is_datagram(transport: str | None) -> bool:
     """Return True for the name, in any case, of a transport without connections."""
     return transport is not None and transport.upper() == UDP

@@ -59,7 +59,7 @@ class WebSocketConnection(Connection):
     def _send_end(self) -> None:
         """Send a Close frame before the end of TLS, unless one was sent."""
         frame = self._websocket.close()
-        if frame and self.is_open and not self._unsent:
+        if frame and not self._unsent:
             with suppress(OSError):
-                self._write(self._wrapped(frame))
+                self.sock.send(self.wire.wrap(frame) if self.wire else frame)
         super()._send_end()

@@ -13,6 +13,7 @@ from sip.dispatcher import MAX_HANDLERS
 from sip.message.message import Response, parse
 from tests.support.forwarding import talks
 from tests.support.outside_proxy import STRANGER, goes_on, outside
+from tests.support.tls_phone import SETTINGS, TlsPhone
 from tests.support.world import REALM, Phone, World
 
 BOB = f"sip:bob@{REALM}"
@@ -37,8 +38,9 @@ class Scenario(NamedTuple):
 
 SCENARIOS: dict[str, Scenario] = {}
 # How answered calls end: in ladders/calls/, test_hang_up, test_call_ends and test_followed_calls;
-# the robot: in ladders/robot/; forwarded calls: in ladders/forwarding/.
+# the robot: in ladders/robot/; forwarded calls: in ladders/forwarding/; sips: in ladders/tls/.
 SHOWN_ELSEWHERE = {
+    "sips_not_allowed",
     *("hung_up_by_admin", "replaced", "transferred", "session_expired", "both_gone"),
     *("robot_refused", "forwarded", "forward_loop"),
 }
@@ -71,6 +73,12 @@ def registers(phone: Phone, *, password: str = "secret", username: str = "", uri
 
 def unregistered(world: World, name: str = "bob") -> Phone:
     return world.phone(name, registered=False)
+
+
+def on_tls(world: World, name: str, scheme: str) -> TlsPhone:
+    phone = TlsPhone(world, name, 201, scheme=scheme)
+    phone.registers()
+    return phone
 
 
 # Logins
@@ -250,6 +258,12 @@ def sends(world, patch, method: str = "INVITE", uri: str = "mailto:bob@example.c
 
 def sending(*arguments: str) -> Provoke:
     return lambda world, patch: sends(world, patch, *arguments)
+
+
+@provokes("sips_without_tls", told=False, **SETTINGS)
+def _(world, patch):
+    on_tls(world, "bob", "sips")
+    sends(world, patch, "INVITE", f"sips:bob@{REALM}")
 
 
 provokes("unsupported_extension", told=False)(sending("INVITE", BOB, "Proxy-Require: teleport"))

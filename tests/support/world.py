@@ -158,6 +158,7 @@ class Phone:
     """A scripted phone at an address of its own."""
 
     transport = "UDP"
+    scheme = "sip"  # of the Request-URI of its REGISTER
 
     def __init__(self, world: World, name: str, address: Endpoint) -> None:
         self.world = world
@@ -270,9 +271,8 @@ class Phone:
         lines = tuple(f"Contact: {contact}" for contact in contacts or (self.contact,))
         if expires is not None:
             lines += (f"Expires: {expires}",)
-        request = self.request(
-            "REGISTER", f"sip:{REALM}", to=f"<{self.aor}>", headers=lines + headers, **more
-        )
+        uri = f"{self.scheme}:{REALM}"
+        request = self.request("REGISTER", uri, to=f"<{self.aor}>", headers=lines + headers, **more)
         self.transmits(request)
         challenge = self.gets(401)
         self.transmits(self.with_credentials(request, challenge))

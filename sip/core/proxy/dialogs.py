@@ -30,7 +30,7 @@ from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat import flow_to_sender
-from sip.core.target import Target, address_key, as_request_uri, endpoint_key
+from sip.core.target import Target, address_key, as_request_uri, endpoint_key, is_sips
 from sip.core.trunk import Trunk
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
@@ -48,8 +48,9 @@ TARGET_REFRESHES = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"
 class Dialogs:
     """Finds the target of a request within a dialog, and learns the addresses of the sides.
 
-    `target_set` makes an empty TargetSet; `account_name` returns the name of the account that a URI
-    of a realm means; `is_bound` returns True for the flow of a registered phone behind NAT.
+    `target_set` makes an empty TargetSet, given True for a sips: URI; `account_name` returns the
+    name of the account that a URI of a realm means; `is_bound` returns True for the flow of a
+    registered phone behind NAT.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Dialogs:
         transports: Transports,
         trunks: Trunks,
         location: Location,
-        target_set: Callable[[], TargetSet],
+        target_set: Callable[[bool], TargetSet],
         account_name: Callable[[Uri, str], str],
         is_bound: Callable[[Flow], bool],
         remote_targets: RemoteTargets,
@@ -220,7 +221,8 @@ class Dialogs:
         ]
         for username, realm in (*users, *self.location.users_at(request.uri)):
             if self.tickets.is_of_user(side, address_of_record(username, realm)):
-                return self.target_set().contacts(username, realm)
+                is_secure = request.uri_text[3:4] != ":" and is_sips(request.uri_text)
+                return self.target_set(is_secure).contacts(username, realm)
         return []
 
     def _moved_phone(self, request: Request, side: DialogSide) -> Target | None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from sip.core.domains import Domains
 from sip.core.proxy.loops import hops_left
 from sip.core.proxy.route_processing import postprocess_route
 from sip.core.proxy.trunk_table import Trunks
-from sip.core.target import Target
+from sip.core.target import Target, is_sips
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_credentials
 from sip.message.message import Request
@@ -74,6 +75,9 @@ class Forwarder:
             uri = parse_uri(target.uri_text)
         if not isinstance(uri, SipUri):
             raise NoRoute(f"cannot route a {uri.scheme} URI")
+        if uri.scheme == "sip" and is_sips(target.uri_text):
+            # §16.6, step 7: TLS, whatever the Route says.
+            uri = replace(uri, scheme="sips", text=f"sips:{uri.text[4:]}")
         return self.next_hops_to(target, uri) if self.resolver.is_resolved(uri) else uri
 
     def next_hops(self, uri: SipUri) -> Sequence[NextHop]:
@@ -116,9 +120,12 @@ class Forwarder:
     def flow_to(self, hop: NextHop, target: Target) -> Flow:
         """Return the flow to a next hop of a target.
 
-        Raises NoRoute if the target may not reach this hop, as `Trunks.is_forbidden` says; and
-        OSError if no connection can be opened: then the hop is avoided for a while.
+        Raises NoRoute if the target may not reach this hop, as `Trunks.is_forbidden` says, or if it
+        is a sips: URI and the hop has no TLS (RFC 5630 §5.3); and OSError if no connection can be
+        opened: then the hop is avoided for a while.
         """
+        if target.uri_text[3:4] != ":" and is_sips(target.uri_text) and not hop.is_secure:
+            raise NoRoute("a request to a sips: URI goes over TLS only")
         if isinstance(hop, Flow):
             return hop
         if self.trunks and self.trunks.is_forbidden(hop.address, target):

@@ -17,7 +17,7 @@ from sip.core.proxy.call_rules import CallRules
 from sip.core.proxy.dialogs import TARGET_REFRESHES, Dialogs
 from sip.core.proxy.fork import Fork, Prepare
 from sip.core.proxy.forwarder import Forwarder
-from sip.core.proxy.loops import breadth_left, hops_left, loop_mark
+from sip.core.proxy.loops import breadth_left, loop_mark
 from sip.core.proxy.past_parties import PastParties
 from sip.core.proxy.planned_fork import PlannedFork
 from sip.core.proxy.record_route import RecordRoutes
@@ -28,13 +28,13 @@ from sip.core.proxy.route_ticket import DialogSide, OwnRoute, Tickets
 from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.trunk_table import Trunks
 from sip.core.proxy.validation import (
-    SCHEMES,
+    check_ack,
     check_forwardable,
     not_served_here,
     outside_cause,
 )
 from sip.core.registrar.location import Location
-from sip.core.target import Phone, Target, as_request_uri
+from sip.core.target import Phone, Target, as_request_uri, is_sips
 from sip.message.grammar import BadMessage
 from sip.message.message import Request, Response
 from sip.message.uri import TelUri, Uri
@@ -122,7 +122,7 @@ class Proxy:
         routes, side = self._prepare(request)
         if side is not None:
             upstream.is_verified = True  # only the sides of a dialog receive its ticket
-        check_forwardable(request, mark)
+        check_forwardable(request, mark, upstream)
         if side is not None:
             try:
                 if self._within_dialog(request, upstream, mark, routes, side):
@@ -223,10 +223,7 @@ class Proxy:
     def forward_ack(self, request: Request, flow: Flow) -> Cause | None:
         """Forward an ACK for a 2xx (§16.11, §13.2.2.4); return the cause if it is dropped."""
         try:
-            if request.uri.scheme not in SCHEMES:
-                return causes.UNSUPPORTED_SCHEME.of(scheme=request.uri.scheme)
-            if hops_left(request) == 0:  # §16.3
-                return causes.TOO_MANY_HOPS.of()
+            check_ack(request, flow, self.layer.transports)
             _, side = self._prepare(request)
             target = self._target_of_ack(request, flow, side)
             if target is None:
@@ -280,22 +277,25 @@ class Proxy:
         if is_call and self.router.is_active and not request.to.tag:
             self._ask_router(request, upstream, account)
             realm = self._realm_here(request)
-        target_set = self._target_set()
+        target_set = self._target_set(request.uri_text[3:4] != ":" and is_sips(request.uri_text))
         is_external = account is None and not self._is_from_gateway(request, upstream)
         answered = self._answered(request, upstream.flow)
         plan: CallPlan | None = None
-        if is_call and realm is not None and answered is None:
-            plan = self.rules.plan(request, upstream, realm, target_set)
-        if answered is not None:
-            targets = [answered]
-        elif plan is not None:
-            targets = plan.stage.targets
-        else:
-            targets = self._targets(
-                request, upstream, realm, account, target_set, is_external=is_external
-            )
-            if not targets:
-                return  # it is answered
+        try:
+            if is_call and realm is not None and answered is None:
+                plan = self.rules.plan(request, upstream, realm, target_set)
+            if answered is not None:
+                targets = [answered]
+            elif plan is not None:
+                targets = plan.stage.targets
+            else:
+                targets = self._targets(
+                    request, upstream, realm, account, target_set, is_external=is_external
+                )
+                if not targets:
+                    return  # it is answered
+        except Refused as refused:
+            raise target_set.explain(refused, upstream.sent_by, is_external=is_external) from None
         caller = self._phone_of(account, request, upstream.flow) if account else None
         slot = NO_SLOT
         if is_call and is_external and realm is not None:
@@ -413,9 +413,9 @@ class Proxy:
             raise Refused(480 if is_external else 404, causes.UNKNOWN_CALLEE.of(name=username))
         raise Refused(480, causes.unreachable_callee(username, is_enabled=callee.enabled))
 
-    def _target_set(self) -> TargetSet:
+    def _target_set(self, is_secure: bool = False) -> TargetSet:
         accounts, transports = self.authenticator.accounts, self.layer.transports
-        return TargetSet(accounts, self.domains, self.location, transports)
+        return TargetSet(accounts, self.domains, self.location, transports, is_secure)
 
     def _caller(self, request: Request, upstream: Upstream) -> Account | None:
         """Return the account of the caller, None for an external caller that is allowed.

@@ -7,6 +7,7 @@ the proxies after us; so that address is signed into our value on the way back (
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from sip.core.domains import Domains
 from sip.core.proxy.remote_targets import AnsweredCall, RemoteTargets
@@ -17,7 +18,7 @@ from sip.core.registrar.nat import (
     is_private_elsewhere,
     reusable_flow,
 )
-from sip.core.target import Phone, Target, address_key, as_request_uri
+from sip.core.target import Phone, Target, address_key, as_request_uri, is_sips
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr
 from sip.message.message import Request, Response
@@ -93,7 +94,11 @@ class RecordRoutes:
             to_caller.user = self.tickets.phone_mark(caller)
         if callee is not None:
             to_callee.user = self.tickets.phone_mark(callee)
-        tag, issue = request.from_.tag, self.tickets.issue
+        tag = request.from_.tag
+        issue: Callable[..., str] = self.tickets.issue
+        may_need_sips = outgoing.uri_text[3:4] != ":" or "route" in outgoing.present
+        if may_need_sips and _needs_sips(outgoing):
+            issue = partial(issue, is_sips=True)
         if to_caller.flow is None and to_callee.flow is None and here == there:
             value = issue(*here, call_id, tag, to_caller, to_callee)
         else:
@@ -165,7 +170,8 @@ class RecordRoutes:
         """Return True if a callee cannot be reached at a URI, or may not be."""
         source = flow.remote[0]
         return (
-            is_target_behind_nat(target, flow)
+            flow.is_only_way  # its certificate is for the name that was asked for
+            or is_target_behind_nat(target, flow)
             or self.domains.is_local(uri)
             or is_private_elsewhere(uri, source)
             or not self.resolver.is_routable(uri, source)
@@ -280,6 +286,13 @@ class DialogStart:
         self.record_routes.remote_targets.add_answer(request.call_id, callee_tag, call)
 
 
+def _needs_sips(outgoing: Request) -> bool:
+    """Return True if our Record-Route has to be a sips: URI (§16.6, step 4)."""
+    if is_sips(outgoing.uri_text):
+        return True
+    return "route" in outgoing.present and "sips:" in outgoing.values("route")[0][:120].lower()
+
+
 def first_uri(message: Request | Response, name: str) -> Uri | None:
     """Return the URI of the first value of a field; None if it is missing or unreadable."""
     if name not in message.present:
@@ -310,10 +323,10 @@ def _is_at_contact(target: Target, flow: Flow) -> bool:
 def is_target_behind_nat(target: Target, flow: Flow) -> bool:
     """Return True if a target can be reached only along its flow, not at its Contact.
 
-    On UDP this is every target with a flow; on a connection, a target whose Contact has another
-    host than the remote end.
+    On UDP, TLS and WebSocket this is every target with a flow; on another connection, a target whose Contact
+    has another host than the remote end.
     """
-    if target.flow is None or not flow.is_connection:
+    if target.flow is None or not flow.is_connection or flow.is_only_way:
         return target.flow is not None
     uri = parse_uri(target.uri_text)
     return not isinstance(uri, SipUri) or uri.host != flow.remote[0]

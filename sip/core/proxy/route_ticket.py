@@ -223,16 +223,18 @@ class Tickets:
         tag: str,
         *sides: DialogSide,
         is_callee: bool = False,
+        is_sips: bool = False,
     ) -> str:
         """Return a Record-Route value for the dialog of `call_id` and the initiator's `tag`.
 
         `sides` are the caller and the callee, in that order, if both are reached at their
-        addresses; else it is one side, and `is_callee` says which.
+        addresses; else it is one side, and `is_callee` says which.  With `is_sips` it is a sips:
+        URI, which means TLS.
         """
         text = _text_of(sides)
         role = _BOTH if len(sides) > 1 else _CALLEE if is_callee else _CALLER
-        kind = transport_param(transport)
-        return f"<sip:{sent_by}{kind};lr;t={self._sign(call_id, tag, role + text)};{text}>"
+        us = f"sips:{sent_by}" if is_sips else f"sip:{sent_by}{transport_param(transport)}"
+        return f"<{us};lr;t={self._sign(call_id, tag, role + text)};{text}>"
 
     def sign_answer(self, call_id: str, tag: str, callee_tag: str, address: str) -> str:
         """Sign the address, as `address_key` writes it, that the callee has named in its answer."""

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+from sip.core import causes
 from sip.core.auth.authenticator import Account, Accounts
 from sip.core.domains import Domains, address_of_record
+from sip.core.errors import Refused
 from sip.core.registrar.bindings import Binding
 from sip.core.registrar.location import Location
-from sip.core.target import Target
+from sip.core.target import Target, is_sips
 from sip.message.grammar import BadMessage
 from sip.message.headers import parse_name_addr, parse_q
 from sip.message.message import Response
@@ -36,6 +38,8 @@ class TargetSet:
         "_targets",
         "accounts",
         "domains",
+        "has_insecure",
+        "is_secure",
         "location",
         "transports",
     )
@@ -46,6 +50,7 @@ class TargetSet:
         domains: Domains,
         location: Location,
         transports: Transports,
+        is_secure: bool = False,
     ) -> None:
         self.accounts = accounts
         self.domains = domains
@@ -57,6 +62,8 @@ class TargetSet:
         self._targets: list[Target] = []
         # Targets with their AOR and binding whose connection is closed and has to be reopened.
         self._closed: list[tuple[Target, str, Binding]] = []
+        self.is_secure = is_secure  # the request is to a sips: URI: only such Contacts count
+        self.has_insecure = False  # some Contacts were left out for that
 
     def of_user(self, username: str, realm: str, *, is_redirected: bool = False) -> list[Target]:
         """Return the contacts of a user; a contact in a local domain forwards to another user.
@@ -117,11 +124,15 @@ class TargetSet:
         return found
 
     def _of_redirect_contact(self, value: str) -> list[Target]:
-        """Return no target for an unreadable, external or sips: Contact (TLS, §26.2.2)."""
+        """Return no target for an unreadable or external Contact.
+
+        And none for one with another scheme than the Request-URI (RFC 5630 §5.3).
+        """
         try:
             contact = parse_name_addr(value)
             uri, q = contact.uri, parse_q(contact.params.get("q"))
-            is_elsewhere = uri.scheme == "sips" or self.domains.has_foreign_maddr(uri)
+            is_other_scheme = is_sips(contact.uri_text) != self.is_secure
+            is_elsewhere = is_other_scheme or self.domains.has_foreign_maddr(uri)
         except BadMessage:
             return []
         realm = self.domains.realm_of(uri)
@@ -188,7 +199,12 @@ class TargetSet:
                 # Only the phone can open another connection.
                 self.location.remove_unreachable(aor, binding)
                 continue
+            if self.is_secure and not binding.is_secure:
+                self.has_insecure = True
+                continue
             target = binding.target(aor, is_connected=is_connected, is_only=len(bindings) == 1)
+            if target.uri_text[3:4] != ":" and not self.is_secure and is_sips(target.uri_text):
+                target.uri_text = f"sip:{target.uri_text[5:]}"  # RFC 5630 §5.3; sent over TLS
             found.append(target)
             if (
                 binding.flow.connection
@@ -197,6 +213,17 @@ class TargetSet:
             ):
                 self._closed.append((target, aor, binding))
         return found
+
+    def explain(self, refused: Refused, sent_by: str, *, is_external: bool) -> Refused:
+        """Return a refusal; a 480 to a sips: URI gets a Warning that says why (RFC 5630 §5.3).
+
+        An external caller gets it for each user: it must not learn which phones there are.
+        """
+        if self.is_secure and refused.status == 480 and (is_external or self.has_insecure):
+            refused.extra += (("Warning", f'380 {sent_by} "SIPS Not Allowed"'),)
+            if self.has_insecure:
+                refused.set_cause(causes.SIPS_NOT_ALLOWED.of(name=self._names[0][0]))
+        return refused
 
     def remove_unreachable(self, target: Target) -> bool:
         """Remove all bindings of a phone whose connection is closed and that accepts no other.

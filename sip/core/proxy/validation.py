@@ -4,11 +4,14 @@ from sip.core import causes
 from sip.core.errors import Cause, Refused
 from sip.core.proxy.loops import has_looped, hops_left
 from sip.core.proxy.route_ticket import DialogSide
-from sip.core.uas import OWN_METHODS
+from sip.core.uas import OWN_METHODS, check_secure_scheme
 from sip.message.headers import METHODS
 from sip.message.message import Request
+from sip.transaction.upstream import Upstream
+from sip.transport.flow import Flow
+from sip.transport.transports import Transports
 
-SCHEMES = frozenset({"sip", "tel"})
+SCHEMES = frozenset({"sip", "tel"})  # by any transport
 
 
 def outside_cause(request: Request, side: DialogSide | None) -> Cause:
@@ -27,14 +30,21 @@ def not_served_here(method: str) -> Refused:
     return Refused(501, causes.UNKNOWN_METHOD.of(method=method))
 
 
-def check_forwardable(request: Request, mark: str) -> None:
+def check_ack(request: Request, flow: Flow, transports: Transports) -> None:
+    """Validate an ACK (§16.3, steps 2 and 3).  Raises Refused or BadMessage."""
+    if (scheme := request.uri.scheme) not in SCHEMES:
+        check_secure_scheme(scheme, flow, transports)
+    if hops_left(request) == 0:
+        raise Refused(483, causes.TOO_MANY_HOPS.of())
+
+
+def check_forwardable(request: Request, mark: str, upstream: Upstream) -> None:
     """Validate a request before any look-up (§16.3).
 
     `mark` is its `loop_mark`.  Raises Refused or BadMessage.
     """
-    scheme = request.uri.scheme
-    if scheme not in SCHEMES:
-        raise Refused(416, causes.UNSUPPORTED_SCHEME.of(scheme=scheme))
+    if (scheme := request.uri.scheme) not in SCHEMES:
+        check_secure_scheme(scheme, upstream.flow, upstream.layer.transports)
     if hops_left(request) == 0:
         raise Refused(483, causes.TOO_MANY_HOPS.of())
     if has_looped(request, mark):

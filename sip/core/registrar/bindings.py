@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from sip.core import causes
 from sip.core.errors import Refused
-from sip.core.target import Phone, Target, as_request_uri
+from sip.core.target import Phone, Target, as_request_uri, is_sips
 from sip.message.cache import cached_parse
 from sip.message.grammar import split_list
 from sip.message.uri import SipUri, is_same_contact, parse_uri
@@ -90,10 +90,16 @@ class Binding:
     profile: Profile
 
     def has_contact(self, contact: str) -> bool:
-        """Compare contacts as URIs (§19.1.4); `transport=udp` makes no difference."""
-        return self.contact == contact or is_same_contact(
-            parse_uri(self.contact), parse_uri(contact)
-        )
+        """Compare contacts as URIs (§19.1.4); `transport=udp` makes no difference.
+
+        A sips: Contact replaces the sip: Contact of the same phone (RFC 5630 §5.1.1.1).
+        """
+        if self.contact == contact:
+            return True
+        one, other = self.contact, contact
+        if is_sips(one) != is_sips(other):
+            one, other = (f"sip:{uri[5:]}" if is_sips(uri) else uri for uri in (one, other))
+        return is_same_contact(parse_uri(one), parse_uri(other))
 
     def is_contact_of(self, other: "Binding") -> bool:
         """Return True if both have equal Contacts that mean the same phone.
@@ -205,12 +211,21 @@ class Binding:
     def ends_with_connection(self) -> bool:
         """Return True if the phone is reached only by the connection in `flow`.
 
-        That is so behind NAT, and if the contact is the port that the phone connected from: on
-        that port it accepts no connection.  With a Path the connection is a proxy's.
+        That is so behind NAT, over TLS, and if the contact is the port that the phone connected
+        from: on that port it accepts no connection.  With a Path the connection is a proxy's.
         """
         if not self.flow.connection or self.profile.path:
             return False
-        return self.profile.behind_nat or (self._contact_is_source() and self._has_its_transport())
+        return (
+            self.flow.is_only_way
+            or self.profile.behind_nat
+            or (self._contact_is_source() and self._has_its_transport())
+        )
+
+    @property
+    def is_secure(self) -> bool:
+        """Return True if requests to sips: URIs may go to this contact (RFC 5630 §5.3)."""
+        return is_sips(self.contact) and (self.flow.is_secure or bool(self.profile.path))
 
     def _has_its_transport(self) -> bool:
         uri = parse_uri(self.contact)

@@ -20,7 +20,7 @@ from sip.core.registrar.bindings import (
 from sip.core.registrar.location import Location
 from sip.core.registrar.nat import is_behind_nat, reusable_flow
 from sip.core.request_log import RequestLog
-from sip.core.uas import check_content, check_required, sip_date
+from sip.core.uas import check_content, check_required, check_secure_scheme, sip_date
 from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, quote, without_params
 from sip.message.headers import parse_name_addr, parse_q, parse_seconds
@@ -97,7 +97,7 @@ class Registrar:
         Refused, BadMessage or NotSaved.
         """
         if (scheme := request.uri.scheme) != "sip":
-            raise Refused(416, causes.UNSUPPORTED_SCHEME.of(scheme=scheme))
+            check_secure_scheme(scheme, upstream.flow, upstream.layer.transports)
         check_required(request)  # step 2
         check_content(request)
         path = _supported_path(request)
@@ -168,6 +168,8 @@ class Registrar:
         for value in contacts:
             contact = _read_contact(value)
             uri = contact.uri
+            if uri.scheme == "sips":
+                _check_sips_contact(request, path)
             requested = header_expires if contact.expires is None else contact.expires
             lifetime = self.expiry.granted(requested)
             profile = Profile(
@@ -240,6 +242,17 @@ def _check_bounds(contacts: list[str], path: tuple[str, ...], call_id: str) -> N
         raise _too_large("Call-ID Too Long")
 
 
+def _check_sips_contact(request: Request, path: tuple[str, ...]) -> None:
+    """Check that all URIs that lead to a sips: Contact are sips: (RFC 5630 §5.2).
+
+    Raises Refused (400).
+    """
+    paths = [parse_name_addr(value).sip_uri for value in path]
+    if request.uri.scheme != "sips" or any(uri.scheme != "sips" for uri in paths):
+        phrase = "Contact is SIPS, Request-URI or Path is not"
+        raise Refused(400, causes.SIPS_CONTACT.of(), reason=phrase)
+
+
 def _too_large(phrase: str) -> Refused:
     return Refused(400, causes.REGISTER_TOO_LARGE.of(fault=phrase), reason=phrase)
 
@@ -281,9 +294,6 @@ def _parse_contact(value: str) -> _Contact:
         uri, q = contact.uri, parse_q(contact.params.get("q"))
     except BadMessage as error:
         raise BadMessage(f"Contact: {error.reason}") from None
-    if uri.scheme == "sips":  # RFC 5630 §5.2: the Request-URI is not SIPS
-        phrase = "Contact is SIPS, Request-URI is not"
-        raise Refused(400, causes.SIPS_CONTACT.of(), reason=phrase)
     params = contact.params
     expires, others = None, ""
     if "expires" in params:

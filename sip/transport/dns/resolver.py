@@ -21,7 +21,15 @@ from sip.message.uri import SipUri, is_address, parse_host_port
 from sip.transport.dns.cache import Answer, Ask, DnsCache
 from sip.transport.dns.client import Naptr, NoAnswer, Srv
 from sip.transport.flow import Endpoint
-from sip.transport.transport_names import DEFAULT_TRANSPORT, TCP, TLS, TRANSPORTS, UDP, default_port
+from sip.transport.transport_names import (
+    DEFAULT_TRANSPORT,
+    TCP,
+    TLS,
+    TRANSPORTS,
+    UDP,
+    default_port,
+    is_secure,
+)
 
 # Hops that are returned for one URI; a silent hop makes a caller wait half a minute.
 MAX_HOPS = 8
@@ -57,6 +65,11 @@ class Hop(NamedTuple):
     transport: str
     address: Endpoint
     name: str = ""
+
+    @property
+    def is_secure(self) -> bool:
+        """Return True if messages are encrypted, as `Flow.is_secure`."""
+        return is_secure(self.transport)
 
     @property
     def is_reliable(self) -> bool:
