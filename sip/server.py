@@ -13,6 +13,7 @@ from sip.addresses import Address, Advertised
 from sip.config import Config
 from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Nonces
+from sip.core.auth.phone_logins import PhoneLogins
 from sip.core.causes import malformed
 from sip.core.domains import Domains, address_of_record
 from sip.core.guard.guard import MAX_VERIFIED, Guard
@@ -177,8 +178,10 @@ class SipServer:
         """Build the registrar, the proxy and the dispatcher, and connect it to the layer."""
         config = self.config
         nonces = Nonces(os.urandom(32), self.layer.new_token)
+        self.phone_logins = PhoneLogins()
         authenticator = Authenticator(
-            users, self.domains, nonces, config.sip_digest, self.clock, self.guard
+            *(users, self.domains, nonces, config.sip_digest, self.clock, self.guard),
+            self.phone_logins,
         )
         self.trunks = Trunks(config.sip_trunk, resolver)
         refusals = Refusals()

@@ -323,8 +323,8 @@ def _is_at_contact(target: Target, flow: Flow) -> bool:
 def is_target_behind_nat(target: Target, flow: Flow) -> bool:
     """Return True if a target can be reached only along its flow, not at its Contact.
 
-    On UDP, TLS and WebSocket this is every target with a flow; on another connection, a target whose Contact
-    has another host than the remote end.
+    On UDP, TLS and WebSocket this is every target with a flow; on another connection, a target
+    whose Contact has another host than the remote end.
     """
     if target.flow is None or not flow.is_connection or flow.is_only_way:
         return target.flow is not None
