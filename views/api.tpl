@@ -1,12 +1,13 @@
-% rebase('layout.tpl', title='API')
+% rebase('layout.tpl', title=_('API'))
 <div class="stack">
-<div class="head"><h1>API</h1><span class="sp"></span><a class="btn" href="/api/v1/openapi.json">OpenAPI document</a></div>
-<section class="card" aria-label="How to use it">
+<div class="head"><h1>{{_('API')}}</h1><span class="sp"></span><a class="btn" href="/api/v1/openapi.json">{{_('OpenAPI document')}}</a></div>
+<section class="card" aria-label="{{_('How to use it')}}">
 <div class="body">
-<p>Programs use the server by HTTP and JSON, with a token: <code>sipserver.py tokens add NAME --role admin</code> prints one. A token with the role <b>viewer</b> reads everything but secrets.</p>
-<p class="small dim">Times are in UTC (RFC 3339), durations in seconds. A list has at most <code>limit</code> items; <code>next</code> is the value of <code>after</code> for the part after it. An error is a problem (RFC 9457): <code>detail</code> says what is wrong, <code>errors</code> in which field.</p>
+<p>{{rich(_('Programs use the server by HTTP and JSON, with a token: <code>sipserver.py tokens add NAME --role admin</code> prints one. A token with the role <b>viewer</b> reads everything but secrets.'))}}</p>
+<p class="small dim">{{rich(_('Times are in UTC (RFC 3339), durations in seconds. A list has at most <code>limit</code> items; <code>next</code> is the value of <code>after</code> for the part after it. An error is a problem (RFC 9457): <code>detail</code> says what is wrong, <code>errors</code> in which field.'))}}</p>
 </div>
 </section>
+<div class="stack" lang="en">
 % for topic in topics:
 <section class="card" aria-labelledby="topic-{{topic.name}}">
 <header><h2 id="topic-{{topic.name}}">{{'Document' if topic.name == 'openapi' else topic.name.capitalize()}}</h2></header>
@@ -37,4 +38,5 @@
 % end
 </section>
 % end
+</div>
 </div>

@@ -1,30 +1,30 @@
-% rebase('layout.tpl', title='Audit')
-<div class="head"><h1>Audit</h1></div>
-<form class="row" aria-label="Filter the audit" action="/audit" method="get">
-<label>Show
+% rebase('layout.tpl', title=_('Audit'))
+<div class="head"><h1>{{_('Audit')}}</h1></div>
+<form class="row" aria-label="{{_('Filter the audit')}}" action="/audit" method="get">
+<label>{{_('Show')}}
 <select name="kind">
-<option value="">Everything</option>
+<option value="">{{_('Everything')}}</option>
 % for each in kinds:
-<option value="{{each}}"{{' selected' if each == kind else ''}}>{{each.capitalize()}}</option>
+<option value="{{each}}"{{' selected' if each == kind else ''}}>{{translated(each).capitalize()}}</option>
 % end
 </select>
 </label>
-<button>Show</button>
+<button>{{_('Show')}}</button>
 </form>
 % if not entries:
-<p class="card empty">{{'There are no entries yet.' if is_first and not kind else 'No entries match.'}}</p>
+<p class="card empty">{{_('There are no entries yet.') if is_first and not kind else _('No entries match.')}}</p>
 % else:
 <div class="card">
-<table class="cards-when-narrow" aria-label="Audit entries, the latest first">
-<thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">Action</th><th scope="col">Details</th><th scope="col">From</th></tr></thead>
+<table class="cards-when-narrow" aria-label="{{_('Audit entries, the latest first')}}">
+<thead><tr><th scope="col">{{_('When')}}</th><th scope="col">{{_('Who')}}</th><th scope="col">{{_('Action')}}</th><th scope="col">{{_('Details')}}</th><th scope="col">{{_('From')}}</th></tr></thead>
 <tbody>
 % for entry in entries:
 <tr>
-<td data-label="When" class="whole"><time datetime="{{moment(entry.at)}}" title="{{ago(entry.at, now)}}">{{moment(entry.at).replace('T', ' ').replace('Z', '')}}</time></td>
-<td data-label="Who" class="whole">{{entry.who or 'not signed in'}}</td>
-<td data-label="Action" class="whole"><span class="{{'' if entry.who else 'pill bad'}}">{{entry.text}}</span></td>
-<td data-label="Details">{{entry.about}}</td>
-<td data-label="From" class="whole">\\
+<td data-label="{{_('When')}}" class="whole"><time datetime="{{moment(entry.at)}}" data-show="both" title="{{ago(entry.at, now)}}">{{date_time(entry.at)}}</time></td>
+<td data-label="{{_('Who')}}" class="whole">{{entry.who or _('not signed in')}}</td>
+<td data-label="{{_('Action')}}" class="whole"><span class="{{'' if entry.who else 'pill bad'}}">{{translated(entry.text)}}</span></td>
+<td data-label="{{_('Details')}}">{{entry.about}}</td>
+<td data-label="{{_('From')}}" data-column="from" class="whole">\\
 % if entry.address:
 <span class="mono">{{entry.address}}</span>\\
 % end
@@ -36,4 +36,4 @@
 </div>
 % include('pager.tpl', pager=pager)
 % end
-<p class="small dim">Times are UTC. Entries are kept for {{days}} days. No entry contains a password, or text that was typed before the sign-in.</p>
+<p class="small dim"><span data-utc>{{_('Times are UTC.')}}</span> {{_('Entries are kept for {days} days. No entry contains a password, or text that was typed before the sign-in.').format(days=days)}}</p>

@@ -9,6 +9,6 @@
 <span class="mono">{{person.number}}</span>\\
 % end
 % if not get('is_short') and (person.device or person.address):
-<span class="small dim">{{person.device or 'unknown device'}}{{', ' + person.address if person.address else ''}}{{', behind NAT' if person.behind_nat else ''}}</span>\\
+<span class="small dim">{{', '.join(filter(None, (person.device or _('unknown device'), person.address, _('behind NAT') if person.behind_nat else '')))}}</span>\\
 % end
 </div></div>

@@ -1,4 +1,4 @@
 <dialog id="dialog" aria-labelledby="hashes-title">
 <div id="shown"></div>
-<form method="dialog"><button>Close</button></form>
+<form method="dialog"><button>{{_('Close')}}</button></form>
 </dialog>

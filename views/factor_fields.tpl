@@ -1,5 +1,5 @@
 <input hidden type="text" name="username" value="{{session.username}}" autocomplete="username" readonly>
-% for name, label, kind, fill in (('code', 'Code', 'text', 'one-time-code'), ('current', 'Your password', 'password', 'current-password')):
+% for name, label, kind, fill in (('code', _('Code'), 'text', 'one-time-code'), ('current', _('Your password'), 'password', 'current-password')):
 <div class="field">
 <label for="{{name}}">{{label}}</label>
 <input id="{{name}}" name="{{name}}" type="{{kind}}" autocomplete="{{fill}}" autocapitalize="none" spellcheck="false" maxlength="{{1024 if kind == 'password' else 40}}" required\\

@@ -1,32 +1,32 @@
-% rebase('layout.tpl', title='Groups')
+% rebase('layout.tpl', title=_('Groups'))
 <div class="head">
-<h1>Groups</h1>
-<p class="dim num">{{'{:,} {}'.format(number, 'group' if number == 1 else 'groups') if number else 'There are no groups yet.'}}</p>
+<h1>{{_('Groups')}}</h1>
+<p class="dim num">{{ngettext('{count} group', '{count} groups', total).format(count=thousands(total)) if total else _('There are no groups yet.')}}</p>
 <span class="sp"></span>
 % if get('can_change', True):
-<a class="btn p" href="/groups/new" role="button">Add a group</a>
+<a class="btn p" href="/groups/new" role="button">{{_('Add a group')}}</a>
 % end
 </div>
 % if not rows:
-<div class="card empty"><p>A call to the name or number of a group rings at its members, all at once or in turn.</p></div>
+<div class="card empty"><p>{{_('A call to the name or number of a group rings at its members, all at once or in turn.')}}</p></div>
 % else:
 <div class="card">
-<table class="cards-when-narrow" aria-label="Groups">
-<thead><tr><th scope="col">Name</th>\\
+<table class="cards-when-narrow" aria-label="{{_('Groups')}}">
+<thead><tr><th scope="col">{{_('Name')}}</th>\\
 % if has_realms:
-<th scope="col">Realm</th>\\
+<th scope="col">{{_('Realm')}}</th>\\
 % end
-<th scope="col">Members</th><th scope="col">Rings</th><th scope="col">Then</th></tr></thead>
+<th scope="col">{{_('Members')}}</th><th scope="col">{{_('Rings')}}</th><th scope="col">{{_('Then')}}</th></tr></thead>
 <tbody>
 % for group in rows:
 <tr>
-<td data-label="Name"><a href="/groups/{{group.id}}">{{group.name}}</a></td>
+<td data-label="{{_('Name')}}"><a href="/groups/{{group.id}}">{{group.name}}</a></td>
 % if has_realms:
-<td data-label="Realm" class="small dim">{{group.realm or main_realm}}</td>
+<td data-label="{{_('Realm')}}" class="small dim">{{group.realm or main_realm}}</td>
 % end
-<td data-label="Members">{{', '.join(group.members[:some_members]) or 'none'}}{{' and {} more'.format(len(group.members) - some_members) if len(group.members) > some_members else ''}}</td>
-<td data-label="Rings" class="whole">{{'all at once, {} s'.format(group.seconds) if group.strategy == 'all' else 'in turn, {} s each'.format(group.seconds)}}</td>
-<td data-label="Then">{{group.then or 'the call ends'}}</td>
+<td data-label="{{_('Members')}}">{{some_of(group.members[:some_members], len(group.members)) or _('none')}}</td>
+<td data-label="{{_('Rings')}}" class="whole">{{(_('all at once, {seconds} s') if group.strategy == 'all' else _('in turn, {seconds} s each')).format(seconds=group.seconds)}}</td>
+<td data-label="{{_('Then')}}">{{group.then or _('the call ends')}}</td>
 </tr>
 % end
 </tbody>

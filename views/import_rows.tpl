@@ -1,38 +1,38 @@
 <section class="card" id="rows">
 <header>
-<nav class="chips" aria-label="Rows">
+<nav class="chips" aria-label="{{_('Rows')}}">
 % for kind, url in preview.kinds:
 <a class="chip" href="{{url}}"\\
 % if kind == preview.kind:
  aria-current="true"\\
 % end
->{{kind.capitalize()}}</a>
+>{{kind_names[kind]}}</a>
 % end
 </nav>
 % if preview.kind == 'refused' and preview.total:
-<a href="/users/import/refused.csv" download>Download the refused rows as CSV</a>
+<a href="/users/import/refused.csv" download>{{_('Download the refused rows as CSV')}}</a>
 % end
 </header>
 % if not preview.total:
-<p class="empty">There are no such rows.</p>
+<p class="empty">{{_('There are no such rows.')}}</p>
 % else:
 <table class="plain">
 <caption>{{preview.caption}}</caption>
-<thead><tr><th scope="col">Line</th>\\
+<thead><tr><th scope="col">{{_('Line')}}</th>\\
 % if preview.kind == 'refused':
-<th scope="col">Reason</th>\\
+<th scope="col">{{_('Reason')}}</th>\\
 % else:
-<th scope="col">User</th>\\
+<th scope="col">{{_('User')}}</th>\\
 % end
 % if preview.kind in ('new', 'changed'):
-<th scope="col">{{'Changes' if preview.kind == 'changed' else 'Values'}}</th>\\
+<th scope="col">{{_('Changes') if preview.kind == 'changed' else _('Values')}}</th>\\
 % end
 </tr></thead>
 <tbody>
 % for row, changes in zip(preview.rows, preview.changes):
 <tr><td>{{row.line}}</td>\\
 % if preview.kind == 'refused':
-<td>{{row.text}}</td>\\
+<td>{{translated(row.text)}}</td>\\
 % else:
 <th scope="row" class="{{'whole' if len(row.username) < 25 and not row.realm else ''}}">{{row.username}}{{'@' + row.realm if row.realm else ''}}</th>\\
 % end
@@ -44,11 +44,11 @@
 </tbody>
 </table>
 % if preview.unlisted:
-<p class="body small dim">{{'{:,}'.format(preview.unlisted)}} more {{'row is' if preview.unlisted == 1 else 'rows are'}} not listed\\
 % if preview.kind == 'same':
-, because {{'it repeats' if preview.unlisted == 1 else 'they repeat'}} an earlier row\\
+<p class="body small dim">{{ngettext('{count} more row is not listed, because it repeats an earlier row.', '{count} more rows are not listed, because they repeat an earlier row.', preview.unlisted).format(count=thousands(preview.unlisted))}}</p>
+% else:
+<p class="body small dim">{{ngettext('{count} more row is not listed.', '{count} more rows are not listed.', preview.unlisted).format(count=thousands(preview.unlisted))}}</p>
 % end
-.</p>
 % end
 % end
 </section>

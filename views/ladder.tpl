@@ -3,7 +3,7 @@
  width="{{drawing.width}}" height="{{drawing.height}}"\\
 % end
  role="group" aria-labelledby="ladder-title">
-<title id="ladder-title">Messages between the parties, from top to bottom</title>
+<title id="ladder-title">{{_('Messages between the parties, from top to bottom')}}</title>
 % for column in drawing.columns:
 <line class="ll" x1="{{column.x}}" y1="68" x2="{{column.x}}" y2="{{drawing.height}}"/>
 <g><title>{{column.title}}</title><rect class="lb" x="{{column.left}}" y="4" width="{{drawing.box_width}}" height="62" rx="8"/>

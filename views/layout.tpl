@@ -3,7 +3,7 @@
 % if is_part:
 <title>{{title}} – sipserver</title>
 % else:
-<html lang="en"\\
+<html lang="{{current_code()}}"\\
 % if theme != 'system':
  data-theme="{{theme}}"\\
 % end
@@ -22,88 +22,87 @@
 <script src="{{static('vendor/htmx/htmx.min.js')}}" defer></script>
 <script src="{{static('admin.js')}}" defer></script>
 <script src="{{static('frame.js')}}" defer></script>
+<script src="{{static('times.js')}}" defer></script>
 </head>
-<body>
-<a class="skip" href="#content">Skip to the content</a>
+<body data-texts="{{script_texts()}}">
+<a class="skip" href="#content">{{_('Skip to the content')}}</a>
 <div class="app{{'' if session else ' alone'}}">
 <header class="side">
 <div class="brand"><img src="{{static('favicon.svg')}}" alt="" width="26" height="26">sipserver</div>
 % if session:
 % icons = static('icons.svg')
-<nav aria-label="Main">
+<nav aria-label="{{_('Main')}}">
 % for caption, sections in groups:
 % if caption:
-<p class="cap">{{caption}}</p>
+<p class="cap">{{_(caption)}}</p>
 % end
 % for path, name, icon in sections:
 <a href="{{path}}"\\
 % if path == section:
  aria-current="page"\\
 % end
-><svg class="icon" aria-hidden="true"><use href="{{icons}}#{{icon}}"/></svg>{{name}}\\
+><svg class="icon" aria-hidden="true"><use href="{{icons}}#{{icon}}"/></svg>{{_(name)}}\\
 % if counts.get(path):
- <span class="n{{' bad' if path == '/trouble' else ''}}">{{'{:,}'.format(counts[path])}}</span>\\
+ <span class="n{{' bad' if path == '/trouble' else ''}}">{{thousands(counts[path])}}</span>\\
 % end
 </a>
 % end
 % end
 </nav>
 <div class="foot">
-<p><strong>{{domain}}</strong><br>up {{span(uptime)}} · v{{version}}</p>
-<form method="post" action="/logout">{{session.username}}{{'' if can_change else ', viewer'}} · <button class="link">Sign out</button></form>
+<p><strong>{{domain}}</strong><br>{{_('up {span}').format(span=span(uptime))}} · v{{version}}</p>
+<form method="post" action="/logout">{{session.username if can_change else _('{name}, viewer').format(name=session.username)}} · <button class="link">{{_('Sign out')}}</button></form>
 <div>
-<form method="post" action="/theme" id="theme"><button class="link" name="theme" value="{{next_theme(theme)}}">Theme: {{theme}}</button></form>
-<span class="hide-m" data-shortcuts>· <button type="button" class="link">Shortcuts</button></span>
+<form method="post" action="/theme" id="theme"><button class="link" name="theme" value="{{next_theme(theme)}}">{{_('Theme: {name}').format(name=_(theme_names[theme]))}}</button></form>
+<span class="hide-m" data-shortcuts>· <button type="button" class="link">{{_('Shortcuts')}}</button></span>
 </div>
 </div>
 % end
 </header>
 <main id="content">
 % if get('exposed'):
-<div class="notice hint" role="note"><p><strong>This connection is not encrypted.</strong> Others on the network can read it, including passwords. Set
-<code>-web.cert</code> and <code>-web.key</code>, or put a proxy with TLS in front of this server.</p></div>
+<div class="notice hint" role="note"><p>{{rich(_('<strong>This connection is not encrypted.</strong> Others on the network can read it, including passwords. Set <code>-web.cert</code> and <code>-web.key</code>, or put a proxy with TLS in front of this server.'))}}</p></div>
 % end
 % if message:
 <div class="notice" role="status">
 <p>{{message.text}}</p>
 % if message.secret:
 <div class="secret">
-<input class="mono" readonly value="{{message.secret}}" aria-label="The {{message.kind}}, shown only now">
-<button type="button" class="s" data-copy>Copy</button>
+<input class="mono" readonly value="{{message.secret}}" aria-label="{{_('The token, shown only now') if message.kind == 'token' else _('The password, shown only now')}}">
+<button type="button" class="s" data-copy>{{_('Copy')}}</button>
 </div>
 % end
 </div>
 % end
-<div class="notice bad" role="alert" id="unanswered" hidden><p>This page could not be refreshed, so it may be out of date.
-<a href="">Reload it</a></p></div>
+<div class="notice bad" role="alert" id="unanswered" hidden><p>{{rich(_('This page could not be refreshed, so it may be out of date. <reload>Reload it</reload>'), {'reload': ''})}}</p></div>
 % end
 {{!base}}
 % if not is_part:
 </main>
 </div>
 % if session:
-<nav class="tabbar" aria-label="Main">
+<nav class="tabbar" aria-label="{{_('Main')}}">
 % for path, name, icon in bar:
 <a href="{{path}}"\\
 % if path == section:
  aria-current="page"\\
 % end
-><svg class="icon" aria-hidden="true"><use href="{{icons}}#{{icon}}"/></svg>{{name}}</a>
+><svg class="icon" aria-hidden="true"><use href="{{icons}}#{{icon}}"/></svg>{{_(name)}}</a>
 % end
 <details>
 <summary\\
 % if any(path == section for path, _, _ in menu):
  aria-current="true"\\
 % end
-><svg class="icon" aria-hidden="true"><use href="{{icons}}#more"/></svg>More</summary>
+><svg class="icon" aria-hidden="true"><use href="{{icons}}#more"/></svg>{{_('More')}}</summary>
 <div class="menu">
-<p class="small dim">{{domain}}<br>up {{span(uptime)}} · v{{version}}</p>
+<p class="small dim">{{domain}}<br>{{_('up {span}').format(span=span(uptime))}} · v{{version}}</p>
 % for path, name, icon in menu:
 <a href="{{path}}"\\
 % if path == section:
  aria-current="page"\\
 % end
-><svg class="icon" aria-hidden="true"><use href="{{icons}}#{{icon}}"/></svg>{{name}}</a>
+><svg class="icon" aria-hidden="true"><use href="{{icons}}#{{icon}}"/></svg>{{_(name)}}</a>
 % end
 </div>
 </details>

@@ -1,4 +1,4 @@
-% rebase('layout.tpl', title='Sign in')
+% rebase('layout.tpl', title=_('Sign in'))
 % if error:
 <div class="notice bad" role="alert"><p>{{error}}</p></div>
 % elif notice:
@@ -6,21 +6,21 @@
 % end
 <section class="card">
 <div class="body">
-<h1>Sign in</h1>
+<h1>{{_('Sign in')}}</h1>
 <form method="post" action="/me/login">
-<label>User name
+<label>{{_('User name')}}
 <input name="username" value="{{username}}" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="255" required{{'' if username else ' autofocus'}}>
 </label>
-<label>Password
+<label>{{_('Password')}}
 <input name="password" type="password" autocomplete="current-password" required{{' autofocus' if username else ''}}>
 </label>
 % if asks_realm:
-<label>Domain
+<label>{{_('Domain')}}
 <input name="realm" value="{{realm}}" autocapitalize="none" spellcheck="false" maxlength="255" required>
 </label>
 % end
-<button class="p">Sign in</button>
+<button class="p">{{_('Sign in')}}</button>
 </form>
 </div>
 </section>
-<p class="small dim">Use the user name and the password of your phone.</p>
+<p class="small dim">{{_('Use the user name and the password of your phone.')}}</p>

@@ -1,5 +1,5 @@
 % if pager:
-<nav class="pager" aria-label="Pages">
+<nav class="pager" aria-label="{{_('Pages')}}">
 <ul>
 % for each in pager:
 <li><a href="{{each.url}}"\\

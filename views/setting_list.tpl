@@ -1,6 +1,6 @@
-% rebase('layout.tpl', title='Settings')
-<div class="head"><h1>Settings</h1></div>
-<p class="small dim">A flag overrides an environment variable, which overrides this page, which overrides the settings file. A change here is used at once, and after each restart. Your own password and sessions are on the page <a href="/account">Your account</a>.</p>
+% rebase('layout.tpl', title=_('Settings'))
+<div class="head"><h1>{{_('Settings')}}</h1></div>
+<p class="small dim">{{rich(_('A flag overrides an environment variable, which overrides this page, which overrides the settings file. A change here is used at once, and after each restart. Your own password and sessions are on the page <account>Your account</account>.'), {'account': '/account'})}}</p>
 % for each in other_errors:
 <p class="notice bad" role="alert">{{each}}</p>
 % end
@@ -12,18 +12,18 @@
 % key = title.lower().replace(' ', '-')
 % is_form = can_change and any(field.state.editable for field in fields)
 <section class="card" aria-labelledby="{{key}}-title">
-<header><h2 id="{{key}}-title">{{title}}</h2></header>
+<header><h2 id="{{key}}-title">{{_(title)}}</h2></header>
 % if is_form:
 <form method="post" action="/settings" aria-labelledby="{{key}}-title">
 % end
 <table class="cards-when-narrow settings">
-<thead><tr><th scope="col">Setting</th><th scope="col">Value</th><th scope="col">Source</th></tr></thead>
+<thead><tr><th scope="col">{{_('Setting')}}</th><th scope="col">{{_('Value')}}</th><th scope="col">{{_('Source')}}</th></tr></thead>
 <tbody>
 % for field in fields:
 % state = field.state
 % is_editable = can_change and state.editable
 <tr>
-<td data-label="Setting">
+<td data-label="{{_('Setting')}}">
 % if is_editable:
 <label for="{{state.name}}" class="mono">{{state.name}}</label>
 % else:
@@ -31,7 +31,7 @@
 % end
 <span class="help" id="{{state.name}}-hint">{{sentence(state.meaning)}} {{field.default}}</span>
 </td>
-<td data-label="Value">
+<td data-label="{{_('Value')}}">
 % if is_editable:
 % described = f'{state.name}-hint' + (f' {state.name}-error' if field.error else '')
 <input type="hidden" name="was.{{state.name}}" value="{{field.value}}">
@@ -60,34 +60,34 @@
 >
 % end
 % if state.has_secret:
-<span class="help">Now <code>{{state.value}}</code>. Write the whole value to change it; leave the field empty to keep it.</span>
+<span class="help">{{rich(_('Now <code>{value}</code>. Write the whole value to change it; leave the field empty to keep it.'), value=state.value)}}</span>
 % end
 % else:
-<code>{{state.value or 'none'}}</code>
+<code>{{state.value or _('none')}}</code>
 % if state.pending is not None:
-<span class="help">After a restart: <code>{{state.pending or 'none'}}</code></span>
+<span class="help">{{rich(_('After a restart: <code>{value}</code>'), value=state.pending or _('none'))}}</span>
 % end
 % end
 % if field.error:
 <p class="field-error" id="{{state.name}}-error">{{field.error}}</p>
 % end
 </td>
-<td data-label="Source">
-{{state.source}}\\
+<td data-label="{{_('Source')}}">
+{{_(sources[state.source])}}\\
 % if state.needs_restart:
-<span class="help">Read at the start: a change needs a restart.</span>
+<span class="help">{{_('Read at the start: a change needs a restart.')}}</span>
 % elif not state.editable:
 <span class="help">{{sentence(state.reason)}}</span>
 % end
 % if state.kept and state.editable:
-<span class="help">Changed <time datetime="{{moment(state.kept.changed_at)}}" title="{{moment(state.kept.changed_at)}}">{{ago(state.kept.changed_at, now)}}</time> by {{state.kept.changed_by}}.</span>
+<span class="help">{{rich(_('Changed {ago} by {name}.'), ago=time_ago(state.kept.changed_at, now), name=state.kept.changed_by)}}</span>
 % end
 % if can_change and state.can_undo:
-<span class="help">Before: {{'no value here' if state.kept.former is None else field.former or 'none'}}</span>
-<button class="s" form="undo" name="name" value="{{state.name}}" aria-label="Undo the change of {{state.name}}">Undo</button>
+<span class="help">{{_('Before: {value}').format(value=_('no value here') if state.kept.former is None else field.former or _('none'))}}</span>
+<button class="s" form="undo" name="name" value="{{state.name}}" aria-label="{{_('Undo the change of {name}').format(name=state.name)}}">{{_('Undo')}}</button>
 % end
 % if is_editable and state.kept and state.kept.value is not None and state.kept.former is not None:
-<button class="s" form="remove" name="name" value="{{state.name}}" aria-label="Remove {{state.name}} from this page">Remove</button>
+<button class="s" form="remove" name="name" value="{{state.name}}" aria-label="{{_('Remove {name} from this page').format(name=state.name)}}">{{_('Remove')}}</button>
 % end
 </td>
 </tr>
@@ -95,19 +95,19 @@
 </tbody>
 </table>
 % if is_form:
-<div class="body"><button aria-label="Save: {{title}}">Save</button></div>
+<div class="body"><button aria-label="{{_('Save: {name}').format(name=_(title))}}">{{_('Save')}}</button></div>
 </form>
 % end
 </section>
 % end
 % if can_change:
 <section class="card" aria-labelledby="backup-title">
-<header><h2 id="backup-title">Backup</h2></header>
+<header><h2 id="backup-title">{{_('Backup')}}</h2></header>
 <div class="body">
-<p>The file contains all users, registrations, calls of the history, administrators, bans, tokens and the settings of this page. It contains secrets: password hashes and the keys of this server. Keep it where no other person can read it.</p>
-<p class="small dim">To use it, run <code>sipserver.py restore FILE</code> before the server starts.</p>
-<form method="post" action="/settings/backup"><button>Download a backup</button></form>
+<p>{{_('The file contains all users, registrations, calls of the history, administrators, bans, tokens and the settings of this page. It contains secrets: password hashes and the keys of this server. Keep it where no other person can read it.')}}</p>
+<p class="small dim">{{rich(_('To use it, run <code>sipserver.py restore FILE</code> before the server starts.'))}}</p>
+<form method="post" action="/settings/backup"><button>{{_('Download a backup')}}</button></form>
 </div>
 </section>
 % end
-<p class="small dim">Programs use the <a href="/api">API</a>.</p>
+<p class="small dim">{{rich(_('Programs use the <api>API</api>.'), {'api': '/api'})}}</p>

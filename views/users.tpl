@@ -1,52 +1,53 @@
-% rebase('layout.tpl', title='Users')
+% rebase('layout.tpl', title=_('Users'))
 % has_realms = len(realms) > 1
 % shown = {name for name in shown_columns if (name != 'realm' or has_realms) and (name != 'ha1' or can_change)}
-% heads = [(name, word) for name, word in columns.items() if name in shown]
+% heads = [(name, _(word)) for name, word in columns.items() if name in shown]
 % styles = {'device': 'hide-m', 'address': 'hide-m', 'ha1': 'r'}
 % is_filtered = question.search or question.status or question.realm
 <div class="head">
-<h1>Users</h1>
+<h1>{{_('Users')}}</h1>
 <p id="count" class="dim num" role="status">
 % if not found.entries:
-{{'No user matches.' if is_filtered else 'There are no users yet.'}}
+{{_('No user matches.') if is_filtered else _('There are no users yet.')}}
 % else:
-{{'{:,}'.format(found.total)}}{{'+' if found.more else ''}} {{'user' if found.total == 1 else 'users'}}\\
+% total = thousands(found.total) + ('+' if found.more else '')
+{{ngettext('{count} user', '{count} users', found.total).format(count=total)}}\\
 % if found.pages > 1:
-, page {{found.page}} of {{'{:,}'.format(found.pages)}}\\
+, {{_('page {page} of {pages}').format(page=thousands(found.page), pages=thousands(found.pages))}}\\
 % end
 % end
 </p>
 <span class="sp"></span>
 % if can_change:
-<a class="btn" href="/users/import" role="button">Import</a>
+<a class="btn" href="/users/import" role="button">{{_('Import')}}</a>
 % end
-<a id="export" class="btn hide-m" href="/users/export.csv{{list_query}}" role="button" download>Export CSV</a>
+<a id="export" class="btn hide-m" href="/users/export.csv{{list_query}}" role="button" download>{{_('Export CSV')}}</a>
 % if can_change:
-<a class="btn p" href="/users/new{{list_query}}" role="button">Add a user</a>
+<a class="btn p" href="/users/new{{list_query}}" role="button">{{_('Add a user')}}</a>
 % end
 </div>
 % if removed and can_change:
 <div class="notice hint" role="status">
-<p>{{removed.username}} was deleted.</p>
-<form class="inline" method="post" action="/users/{{removed.id}}/restore{{list_query}}"><button class="s">Undo</button></form>
+<p>{{_('{name} was deleted.').format(name=removed.username)}}</p>
+<form class="inline" method="post" action="/users/{{removed.id}}/restore{{list_query}}"><button class="s">{{_('Undo')}}</button></form>
 </div>
 % end
 % if undo:
 % include('undo_banner.tpl', step=undo)
 % end
-<form class="row" aria-label="Find users" action="/users" method="get"
+<form class="row" aria-label="{{_('Find users')}}" action="/users" method="get"
  hx-get="/users" hx-trigger="submit, change, input changed delay:250ms from:#q"
  hx-target="#results" hx-select="#results" hx-select-oob="#count:innerHTML,#export:outerHTML" hx-swap="outerHTML" hx-push-url="true" hx-sync="this:replace">
-<label class="search">Search
-<input id="q" name="q" type="search" value="{{question.search}}" placeholder="Name, alias, device or address" autocomplete="off" spellcheck="false" maxlength="100"><kbd class="hide-m" aria-hidden="true">/</kbd>
+<label class="search">{{_('Search')}}
+<input id="q" name="q" type="search" value="{{question.search}}" placeholder="{{_('Name, alias, device or address')}}" autocomplete="off" spellcheck="false" maxlength="100"><kbd class="hide-m" aria-hidden="true">/</kbd>
 </label>
 % if question.status:
 <input type="hidden" name="status" value="{{question.status}}">
 % end
 % if has_realms:
-<label>Realm
+<label>{{_('Realm')}}
 <select name="realm">
-<option value="">Any</option>
+<option value="">{{_('Any')}}</option>
 % for realm in realms:
 <option{{' selected' if realm == question.realm else ''}}>{{realm}}</option>
 % end
@@ -59,36 +60,36 @@
 % if question.descending:
 <input type="hidden" name="order" value="desc">
 % end
-<button>Search</button>
+<button>{{_('Search')}}</button>
 </form>
-<section id="results" aria-label="Users found">
-<nav class="chips" aria-label="State">
-% for state, word, number in chips:
-<a class="chip" href="{{link_to(status=state)}}" aria-current="{{'page' if state == question.status else 'false'}}">{{word}} <b class="num" id="number-{{state or 'all'}}">{{'{:,}'.format(number)}}</b></a>
+<section id="results" aria-label="{{_('Users found')}}">
+<nav class="chips" aria-label="{{_('State')}}">
+% for state, word, users in chips:
+<a class="chip" href="{{link_to(status=state)}}" aria-current="{{'page' if state == question.status else 'false'}}">{{word}} <b class="num" id="number-{{state or 'all'}}">{{thousands(users)}}</b></a>
 % end
 </nav>
 % if not found.entries:
 <div class="card empty">
 % if is_filtered:
-<p><a href="/users">Show all users</a></p>
+<p><a href="/users">{{_('Show all users')}}</a></p>
 % elif can_change:
-<p><a href="/users/new">Add the first one</a>, or <a href="/users/import">import a list</a>.</p>
+<p>{{rich(_('<add>Add the first one</add>, or <list>import a list</list>.'), {'add': '/users/new', 'list': '/users/import'})}}</p>
 % end
 </div>
 % else:
 % if can_change:
-<form method="post" action="/users/act{{list_query}}" aria-label="Change users" autocomplete="off" hx-post="/users/choose{{list_query}}" hx-trigger="change" hx-target="#chosen" hx-swap="outerHTML" hx-sync="this:replace">
+<form method="post" action="/users/act{{list_query}}" aria-label="{{_('Change users')}}" autocomplete="off" hx-post="/users/choose{{list_query}}" hx-trigger="change" hx-target="#chosen" hx-swap="outerHTML" hx-sync="this:replace">
 <input type="hidden" name="total" value="{{found.total}}">
 % include('users_chosen.tpl', chosen=len(chosen), total=found.total)
 % end
 <div class="card">
-<table class="users" aria-label="Users">
+<table class="users" aria-label="{{_('Users')}}">
 <thead>
 <tr>
 % if can_change:
-<th scope="col" class="tick"><input type="checkbox" data-tick-all aria-label="Choose all on this page"><span class="visually-hidden">Choose</span></th>
+<th scope="col" class="tick"><input type="checkbox" data-tick-all aria-label="{{_('Choose all on this page')}}"><span class="visually-hidden">{{_('Choose')}}</span></th>
 % end
-% for column, word in [('username', 'User name'), *heads]:
+% for column, word in [('username', _('User name')), *heads]:
 % style = styles.get(column, '')
 % if column not in sorts:
 <th scope="col" class="{{style}}">{{word}}</th>
@@ -117,49 +118,49 @@
 % if user is found.entries[0]:
 <input type="hidden" name="shown" value="{{','.join(str(each.id) for each in found.entries)}}">\\
 % end
-<input type="checkbox" name="id" value="{{user.id}}" aria-label="Choose {{user.username}}"{{' checked' if user.id in chosen else ''}}></td>
+<input type="checkbox" name="id" value="{{user.id}}" aria-label="{{_('Choose {name}').format(name=user.username)}}"{{' checked' if user.id in chosen else ''}}></td>
 % end
-<td data-label="User name"><div class="who"><span class="av" data-av="{{initials(user.display_name or user.username)}}"></span><a href="/users/{{user.id}}{{list_query}}">{{user.username}}</a></div></td>
+<td data-label="{{_('User name')}}" data-column="username"><div class="who"><span class="av" data-av="{{initials(user.display_name or user.username)}}"></span><a href="/users/{{user.id}}{{list_query}}">{{user.username}}</a></div></td>
 % if 'display_name' in shown:
-<td data-label="Display name" class="dim">{{user.display_name}}</td>
+<td data-label="{{_('Display name')}}" data-column="display_name" class="dim">{{user.display_name}}</td>
 % end
 % if 'state' in shown:
-<td data-label="State">\\
+<td data-label="{{_('State')}}" data-column="state">\\
 % include('state.tpl', user=user)
 % if user.username in blocked:
- <span class="pill bad">login blocked</span>\\
+ <span class="pill bad">{{_('login blocked')}}</span>\\
 % elif user.id in trouble:
- <span class="pill bad">trouble</span>\\
+ <span class="pill bad">{{_('trouble')}}</span>\\
 % end
 </td>
 % end
 % if 'device' in shown:
-<td data-label="Device" class="hide-m">\\
+<td data-label="{{_('Device')}}" data-column="device" class="hide-m">\\
 % if phone:
-{{phone.user_agent or 'unknown'}}\\
+{{phone.user_agent or _('unknown')}}\\
 % if len(user.contacts) > 1:
- <span class="dim">and {{len(user.contacts) - 1}} more</span>\\
+ <span class="dim">{{_('and {count} more').format(count=len(user.contacts) - 1)}}</span>\\
 % end
 % end
 </td>
 % end
 % if 'address' in shown:
-<td data-label="Address" class="hide-m mono dim{{' whole' if phone and len(phone.address) < 22 else ''}}">{{phone.address if phone else ''}}</td>
+<td data-label="{{_('Address')}}" class="hide-m mono dim{{' whole' if phone and len(phone.address) < 22 else ''}}">{{phone.address if phone else ''}}</td>
 % end
 % if 'realm' in shown:
-<td data-label="Realm" class="small dim{{' whole' if len(user.realm) < 25 else ''}}">{{user.realm}}</td>
+<td data-label="{{_('Realm')}}" data-column="realm" class="small dim{{' whole' if len(user.realm) < 25 else ''}}">{{user.realm}}</td>
 % end
 % if 'last_seen' in shown:
-<td data-label="Last seen" class="small dim whole">\\
+<td data-label="{{_('Last seen')}}" data-column="last_seen" class="small dim whole">\\
 % if user.last_seen:
 <time datetime="{{moment(user.last_seen)}}" title="{{moment(user.last_seen)}}">{{ago(user.last_seen, now)}}</time>\\
 % else:
-never\\
+{{_('never')}}\\
 % end
 </td>
 % end
 % if 'ha1' in shown:
-<td data-label="HA1" class="small r whole"><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="Show the HA1s of {{user.username}}">•••• show</a></td>
+<td data-label="HA1" data-column="ha1" class="small r whole"><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="{{_('Show the HA1s of {name}').format(name=user.username)}}">{{_('•••• show')}}</a></td>
 % end
 </tr>
 % end
@@ -172,28 +173,28 @@ never\\
 % include('pager.tpl', pager=pager)
 <div class="row">
 <details>
-<summary>Columns</summary>
+<summary>{{_('Columns')}}</summary>
 <form method="post" action="/users/columns{{list_query}}">
 <fieldset class="row">
-<legend class="visually-hidden">Columns of the list</legend>
+<legend class="visually-hidden">{{_('Columns of the list')}}</legend>
 % for name, word in columns.items():
 % if name != 'realm' or has_realms:
-<label><input type="checkbox" name="column" value="{{name}}"{{' checked' if name in shown_columns else ''}}> {{word}}</label>
+<label><input type="checkbox" name="column" value="{{name}}"{{' checked' if name in shown_columns else ''}}> {{_(word)}}</label>
 % end
 % end
 % if not has_realms and 'realm' in shown_columns:
 <input type="hidden" name="column" value="realm">
 % end
-<button class="s">Show these columns</button>
+<button class="s">{{_('Show these columns')}}</button>
 </fieldset>
 </form>
 </details>
 % if steps:
-<p><a href="/users/undo{{list_query}}">Recent changes</a></p>
+<p><a href="/users/undo{{list_query}}">{{_('Recent changes')}}</a></p>
 % end
 </div>
 % if can_change:
-<p class="small dim"><a href="/users/export.csv{{list_query}}{{'&' if list_query else '?'}}hashes=yes" download>Export with HA1s</a>, to import them into another server. Keep that file as secret as the passwords.</p>
+<p class="small dim"><a href="/users/export.csv{{list_query}}{{'&' if list_query else '?'}}hashes=yes" download>{{_('Export with HA1s')}}</a>{{_(', to import them into another server. Keep that file as secret as the passwords.')}}</p>
 % end
 % end
 </section>

@@ -6,11 +6,13 @@ from sip.store.admin_passwords import hash_password, password_weakness
 from sip.store.audit import Act
 from sip.store.sessions import Session
 from webadmin.context import AppContext, form_value
+from webadmin.language import _
 from webadmin.login import check_password, open_session
 from webadmin.navigation import THEMES
+from webadmin.password_notes import weakness_note
 from webadmin.routes import Needs, Result, route
 from webadmin.sign_in_limits import SignInLimiter, TooManyAttempts, reject_for_now
-from webadmin.templates import as_sentence, browser_of
+from webadmin.templates import as_sentence, browser_of, shown_browser
 
 PAGE = "/account"
 
@@ -64,12 +66,12 @@ class AccountPage:
         context, name = self._context, own_session(self._context).username
         current, password, again = map(form_value, ("current", "password", "again"))
         if password != again:
-            return self._reject(again="The two passwords are not the same.")
+            return self._reject(again=_("The two passwords are not the same."))
         try:
             # The current password is required, so that an unattended browser is not enough to
             # take the account over.
             if check_password(context, self._limiter, name, current) is None:
-                return self._reject(current="This password is wrong.")
+                return self._reject(current=_("This password is wrong."))
             hashed = context.sign_ins.run(lambda: hash_password(password))
         except TooManyAttempts as error:
             return self.show(current=reject_for_now(error))
@@ -78,10 +80,8 @@ class AccountPage:
         context.admins.set_password_hash(hashed, name)  # this ends every session
         context.record(Act.PASSWORD_CHANGED, "all other sessions ended")
         open_session(context, name, hashed)  # this browser gets a new token; the old one is invalid
-        message = "The password was changed. All other browsers are signed out."
-        if reason := password_weakness(password, name):
-            message += f" The password is weak: it {reason}."
-        return context.flash(PAGE, message)
+        message = _("The password was changed. All other browsers are signed out.")
+        return context.flash(PAGE, message + weakness_note(password_weakness(password, name)))
 
     def end_session(self, number: int) -> Result:
         """Sign one browser out.  Raises HTTPError(404)."""
@@ -91,7 +91,9 @@ class AccountPage:
                 browser = browser_of(session.user_agent)
                 context.sessions.close(number)
                 context.record(Act.SESSION_ENDED, f"{browser}, from {session.address}")
-                return context.flash(PAGE, f"{browser} is signed out.")
+                return context.flash(
+                    PAGE, _("{name} is signed out.").format(name=shown_browser(session.user_agent))
+                )
         raise HTTPError(404, "This session has already ended.")
 
     def end_other_sessions(self) -> Result:
@@ -99,4 +101,4 @@ class AccountPage:
         context, session = self._context, own_session(self._context)
         context.sessions.close_others(session.username, session.id)
         context.record(Act.OTHERS_ENDED)
-        return context.flash(PAGE, "All other browsers are signed out.")
+        return context.flash(PAGE, _("All other browsers are signed out."))

@@ -11,12 +11,14 @@ from sip.store.passwords import make_password
 from sip.store.tokens import Role
 from webadmin.account import own_session
 from webadmin.context import AppContext, form_value
+from webadmin.language import N_, _
+from webadmin.password_notes import SHOWN_ONCE, weakness_note
 from webadmin.routes import Result, route
 from webadmin.templates import as_sentence
 
 PAGE = "/admins"
 
-_IS_OWN = "This is your own account: another administrator has to do this."
+_IS_OWN = N_("This is your own account: another administrator has to do this.")
 
 
 def mount(app: Bottle, context: AppContext) -> None:
@@ -77,12 +79,10 @@ class AdminsPage:
             response.status = 422
             return self.show({"password": as_sentence(str(error))}, name, role)
         context.record(Act.ADMIN_ADDED, f"{name}, {role}")
-        text = f"{name} was added."
+        text = _("{name} was added.").format(name=name)
         if is_generated:
-            return context.flash(PAGE, f"{text} This password is shown only now:", password)
-        if reason := password_weakness(password, name):
-            text += f" The password is weak: it {reason}."
-        return context.flash(PAGE, text)
+            return context.flash(PAGE, f"{text} {_(SHOWN_ONCE)}", password)
+        return context.flash(PAGE, text + weakness_note(password_weakness(password, name)))
 
     def set_role(self) -> Result:
         """Change the role of another administrator."""
@@ -91,7 +91,8 @@ class AdminsPage:
         def change(name: str) -> Result:
             self._context.admins.set_role(name, role)
             self._context.record(Act.ADMIN_ROLE, f"{name}, {role}")
-            return self._context.flash(PAGE, f"{name} is {role} now, and has to sign in again.")
+            text = _("{name} is {role} now, and has to sign in again.").format(name=name, role=role)
+            return self._context.flash(PAGE, text)
 
         return self._change(change)
 
@@ -103,9 +104,8 @@ class AdminsPage:
             hashed = self._context.sign_ins.run(lambda: hash_password(password))
             self._context.admins.set_password_hash(hashed, name)
             self._context.record(Act.PASSWORD_CHANGED, f"{name}, all sessions ended")
-            return self._context.flash(
-                PAGE, f"{name} has a new password. It is shown only now:", password
-            )
+            text = _("{name} has a new password. It is shown only now:").format(name=name)
+            return self._context.flash(PAGE, text, password)
 
         return self._change(change)
 
@@ -116,7 +116,8 @@ class AdminsPage:
             if not self._context.second_factors.turn_off(name):
                 raise AdminError(f"{name} has no second factor")
             self._context.record(Act.FACTOR_RESET, name)
-            return self._context.flash(PAGE, f"The second factor of {name} was removed.")
+            text = _("The second factor of {name} was removed.").format(name=name)
+            return self._context.flash(PAGE, text)
 
         return self._change(change)
 
@@ -126,7 +127,7 @@ class AdminsPage:
         def change(name: str) -> Result:
             self._context.admins.remove(name)
             self._context.record(Act.ADMIN_REMOVED, name)
-            return self._context.flash(PAGE, f"{name} was removed.")
+            return self._context.flash(PAGE, _("{name} was removed.").format(name=name))
 
         return self._change(change)
 

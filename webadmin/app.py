@@ -37,6 +37,7 @@ from webadmin.context import AppContext
 from webadmin.http.compression import WSGIApp, compressed
 from webadmin.http.static_files import serve_file
 from webadmin.import_service import MAX_IMPORT_BYTES, ImportService
+from webadmin.language import N_, _, in_language, translated
 from webadmin.provisioning import app as provisioning
 from webadmin.request_checks import install_checks, with_headers
 from webadmin.routes import Needs, route
@@ -48,22 +49,27 @@ from webadmin.token_check import TokenCheck
 log = logging.getLogger(__name__)
 
 _TITLES = {
-    400: "Bad request",
-    403: "Not allowed",
-    404: "Page not found",
-    405: "Method not allowed",
-    409: "Not possible",
-    411: "Length required",
-    413: "Too large",
-    416: "Range not available",
-    422: "Invalid input",
-    500: "Server error",
-    503: "Temporarily unavailable",
+    400: N_("Bad request"),
+    403: N_("Not allowed"),
+    404: N_("Page not found"),
+    405: N_("Method not allowed"),
+    409: N_("Not possible"),
+    411: N_("Length required"),
+    413: N_("Too large"),
+    416: N_("Range not available"),
+    422: N_("Invalid input"),
+    500: N_("Server error"),
+    503: N_("Temporarily unavailable"),
 }
+# Paths that programs ask for: they are answered in English.
+_FOR_PROGRAMS = (
+    *("/static/", "/favicon.ico", "/healthz", "/metrics"),
+    *(f"{PREFIX}/", f"{provisioning.PREFIX}/"),
+)
 # These replace bottle's own sentences, which repeat the path of the request.
 _SENTENCES = {
-    404: "There is no page at this address.",
-    405: "This page does not support that request method.",
+    404: N_("There is no page at this address."),
+    405: N_("This page does not support that request method."),
 }
 
 
@@ -77,7 +83,7 @@ def build(context: AppContext) -> WSGIApp:
         provisioning.PREFIX: provisioning.build(context),
         self_service.PREFIX: self_service.build(context),
     }
-    return with_headers(compressed(_with_others(app, others)))
+    return with_headers(in_language(compressed(_with_others(app, others)), _FOR_PROGRAMS))
 
 
 def pages(
@@ -153,10 +159,11 @@ def _error_page(context: AppContext, error: HTTPError) -> str:
         log.error("unhandled error while handling %r", request.path, exc_info=error.exception)
     sentence = str(error.body)
     if sentence.startswith(("Not found: ", "Method not allowed")):
-        sentence = _SENTENCES[error.status_code]
+        sentence = _(_SENTENCES[error.status_code])
+    sentence = translated(_(sentence))
     if "text/html" not in request.headers.get("Accept", ""):
         response.content_type = "text/plain; charset=UTF-8"
         return f"{error.status_line}\n{sentence}\n"
-    title = _TITLES.get(error.status_code, error.status_line.partition(" ")[2])
+    title = _(_TITLES.get(error.status_code, error.status_line.partition(" ")[2]))
     values = {"title": title, "sentence": sentence, **users.list_link_values()}
     return context.page("error.tpl", is_of_users=request.path.startswith("/users"), **values)

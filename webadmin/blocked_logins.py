@@ -5,6 +5,7 @@ from bottle import Bottle, HTTPError
 from sip.core.guard.guard import BlockedLogin
 from sip.operator_values import parse_network
 from webadmin.context import AppContext, form_value
+from webadmin.language import _
 from webadmin.routes import Result, route
 from webadmin.trouble_service import TroubleService
 from webadmin.users import list_link_values
@@ -62,6 +63,11 @@ class UnblockButtons:
         except ValueError as error:
             raise HTTPError(422, f"{error}.") from None
         if not self._service.forgive(username, network, address):
-            return self._context.flash(path, f"Logins of {username} are not blocked.")
-        source = f" from {address}" if address else ""
-        return self._context.flash(path, f"{username} can log in again{source}.")
+            text = _("Logins of {name} are not blocked.").format(name=username)
+            return self._context.flash(path, text)
+        text = (
+            _("{name} can log in again from {address}.")
+            if address
+            else _("{name} can log in again.")
+        )
+        return self._context.flash(path, text.format(name=username, address=address))

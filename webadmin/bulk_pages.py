@@ -13,6 +13,8 @@ from sip.store.undo import NoSuchStep, Undo, UndoStep
 from webadmin.bulk_jobs import ACTS, BulkJobs
 from webadmin.context import AppContext, form_value, is_full_page, is_part_of_page, redirect
 from webadmin.imports import MAX_SHOWN_PASSWORDS
+from webadmin.language import N_, _, ngettext, translated, translated_sentence
+from webadmin.numbers import thousands
 from webadmin.routes import Result
 from webadmin.templates import render
 from webadmin.undo_text import undone_text
@@ -21,28 +23,65 @@ from webadmin.user_selection import MAX_CHOSEN, Selection, Selections
 # Names on the page that asks for a confirmation.
 _SOME = 10
 _MAX_TICKS = 1_000  # of one page
-_STALE = "The choice of users has changed since this page was shown. Choose them again."
-# The sentence after a change; an act of another kind is shown with what the audit says about it.
-_SENTENCES = {
-    Act.USERS_ENABLED: "enabled",
-    Act.USERS_DISABLED: "disabled",
-    Act.USERS_DELETED: "deleted",
-    Act.USERS_PASSWORDS: "given new passwords",
-}
+_STALE = N_("The choice of users has changed since this page was shown. Choose them again.")
 _BYTE_ORDER_MARK = "\ufeff"  # without it spreadsheet programs do not detect UTF-8
 
 
-def users_text(count: int) -> str:
-    """Return a number of users in words."""
-    return f"{count:,} user{'' if count == 1 else 's'}"
+def heading(act: str, count: int) -> str:
+    """Return the question of the page that asks for a confirmation."""
+    match act:
+        case "enable":
+            text = ngettext("Enable {count} user?", "Enable {count} users?", count)
+        case "disable":
+            text = ngettext("Disable {count} user?", "Disable {count} users?", count)
+        case "delete":
+            text = ngettext("Delete {count} user?", "Delete {count} users?", count)
+        case _:
+            text = ngettext(
+                "Give new passwords to {count} user?", "Give new passwords to {count} users?", count
+            )
+    return text.format(count=thousands(count))
+
+
+def button(act: str, count: int) -> str:
+    """Return the text of the button that makes the change."""
+    match act:
+        case "enable":
+            text = ngettext("Enable {count} user", "Enable {count} users", count)
+        case "disable":
+            text = ngettext("Disable {count} user", "Disable {count} users", count)
+        case "delete":
+            text = ngettext("Delete {count} user", "Delete {count} users", count)
+        case _:
+            text = ngettext(
+                "Make new passwords for {count} user", "Make new passwords for {count} users", count
+            )
+    return text.format(count=thousands(count))
 
 
 def step_text(step: UndoStep) -> str:
-    """Return a sentence for a change that can be undone."""
-    word = _SENTENCES.get(Act(step.act)) if step.act in set(Act) else None
-    if word is None:
-        return f"{step.act.capitalize()}: {step.about}."
-    return f"{users_text(step.accounts)} {'was' if step.accounts == 1 else 'were'} {word}."
+    """Return a sentence for a change that can be undone.
+
+    An act of another kind is shown with what the audit says about it.
+    """
+    count = step.accounts
+    match step.act:
+        case Act.USERS_ENABLED:
+            text = ngettext("{count} user was enabled.", "{count} users were enabled.", count)
+        case Act.USERS_DISABLED:
+            text = ngettext("{count} user was disabled.", "{count} users were disabled.", count)
+        case Act.USERS_DELETED:
+            text = ngettext("{count} user was deleted.", "{count} users were deleted.", count)
+        case Act.USERS_PASSWORDS:
+            text = ngettext(
+                "{count} user was given new passwords.",
+                "{count} users were given new passwords.",
+                count,
+            )
+        case _:
+            act = translated(step.act)
+            return f"{act[:1].upper()}{act[1:]}: {translated(step.about)}."
+    return text.format(count=thousands(count))
 
 
 class BulkPages:
@@ -111,7 +150,7 @@ class BulkPages:
         if act not in ACTS:
             raise HTTPError(422, "There is no such change.")
         if not self.selection.ids:
-            return self._context.flash(self._back, "No user is chosen. Tick some users first.")
+            return self._context.flash(self._back, _("No user is chosen. Tick some users first."))
         query = self._list_query(self._question())
         return redirect(f"/users/act/{act}{query}")
 
@@ -128,7 +167,8 @@ class BulkPages:
             section="/users",
             act=act,
             count=len(selection.ids),
-            users=users_text(len(selection.ids)),
+            head=heading(act, len(selection.ids)),
+            button=button(act, len(selection.ids)),
             number=selection.number,
             names=sorted(entry.username for entry in some),
             list_query=self._list_query(self._question()),
@@ -209,7 +249,7 @@ class BulkPages:
         try:
             undone = self._undo.undo(number)
         except NoSuchStep as error:
-            raise HTTPError(409, f"{str(error).capitalize()}.") from None
+            raise HTTPError(409, translated_sentence(str(error))) from None
         step = undone.step
         self._context.record(Act.USERS_UNDONE, f"{step.act}, {step.about}")
         return self._context.flash(self._back, undone_text(undone))

@@ -12,6 +12,7 @@ from sip.monitor.sdp import read_sdp
 from sip.store.database import DatabaseError
 from webadmin import call_service
 from webadmin.context import AppContext
+from webadmin.language import N_, _, translated
 from webadmin.live_streams import LiveStreams
 from webadmin.pager import by_cursor, cursor
 from webadmin.request_checks import COOKIE
@@ -26,12 +27,12 @@ REFRESH_SECONDS = 5
 _MAX_DEVICE = 60
 
 _RESULTS = {
-    CallResult.MISSED: "Missed",
-    CallResult.BUSY: "Busy",
-    CallResult.DECLINED: "Declined",
-    CallResult.CANCELLED: "Cancelled",
-    CallResult.REFUSED: "Refused",
-    CallResult.FAILED: "Failed",
+    CallResult.MISSED: N_("Missed"),
+    CallResult.BUSY: N_("Busy"),
+    CallResult.DECLINED: N_("Declined"),
+    CallResult.CANCELLED: N_("Cancelled"),
+    CallResult.REFUSED: N_("Refused"),
+    CallResult.FAILED: N_("Failed"),
 }
 
 
@@ -71,7 +72,7 @@ class CallRow:
     @property
     def name(self) -> str:
         """The call in words, for the labels of its buttons."""
-        return f"{self.caller.name} to {self.callee.name}"
+        return _("{caller} to {callee}").format(caller=self.caller.name, callee=self.callee.name)
 
 
 class CallsOnPage(NamedTuple):
@@ -142,9 +143,10 @@ class CallsPage:
         here = link("/calls", [("before", cursor())])
         call = call_service.hang_up(context, number)
         if call is None:
-            return context.flash(here, "This call has ended already.")
+            return context.flash(here, _("This call has ended already."))
         caller, callee = person_of(context, call.caller), person_of(context, call.callee)
-        return context.flash(here, f"The call from {caller.name} to {callee.name} was ended.")
+        text = _("The call from {caller} to {callee} was ended.")
+        return context.flash(here, text.format(caller=caller.name, callee=callee.name))
 
     def _version(self) -> Hashable:
         calls = self._context.calls
@@ -174,15 +176,17 @@ def call_rows(context: AppContext, calls: Iterable[Call]) -> list[CallRow]:
 
 
 def _row(context: AppContext, call: Call) -> CallRow:
-    pill, state, since = "ring", "Ringing", call.started_at
+    pill, state, since = "ring", _("Ringing"), call.started_at
     sentences = ""
     if call.state is CallState.TALKING:
-        pill, state, since = "talk", "Talking", call.answered_at
+        pill, state, since = "talk", _("Talking"), call.answered_at
         if call.held_by:
-            state = "On hold"
+            state = _("On hold")
     elif call.state is CallState.ENDED:
-        pill, state = "bad", _RESULTS.get(call.result, "Failed")
-        sentences = f"{as_sentence(call.cause)} {call.cure}".strip() if call.cause else call.cure
+        pill, state = "bad", _(_RESULTS.get(call.result, _RESULTS[CallResult.FAILED]))
+        sentences = (
+            f"{as_sentence(call.cause) if call.cause else ''} {translated(call.cure)}".strip()
+        )
     until = call.ended_at or context.clock()
     offered = read_sdp(call.offer).codecs
     return CallRow(
@@ -208,8 +212,10 @@ def _hold_of(context: AppContext, call: Call) -> str:
     """Return the sentence about the hold of a call, "" without one."""
     sides = {"caller": call.caller, "callee": call.callee}
     held_by = [side for name, side in sides.items() if name in call.held_by]
-    names = " and ".join(person_of(context, side).name for side in held_by)
-    return f"held by {names}" if names else ""
+    names = [person_of(context, side).name for side in held_by]
+    if len(names) == 2:
+        return _("held by {name} and {other}").format(name=names[0], other=names[1])
+    return _("held by {name}").format(name=names[0]) if names else ""
 
 
 def person_of(context: AppContext, side: Side) -> Person:

@@ -21,6 +21,8 @@ from sip.monitor.refusals import Refusal
 from sip.store.accounts import full_name
 from sip.store.audit import Act
 from webadmin.context import AppContext
+from webadmin.language import N_, _, ngettext, translated
+from webadmin.numbers import thousands
 from webadmin.templates import ladder_link, span
 
 # Refusals in the feed; /trouble has all of them.
@@ -49,9 +51,15 @@ def _row(context: AppContext, recent: Recent) -> FeedRow:
     row = _SENTENCES[type(recent.event)](context, recent.event)
     text = row.text
     if recent.count > 1:
-        text += f", {recent.count:,} times"
+        text += ngettext(", {count} time", ", {count} times", recent.count).format(
+            count=thousands(recent.count)
+        )
     if recent.more:
-        text += f", and {recent.more:,} others in the same minute"
+        text += ngettext(
+            ", and {count} other in the same minute",
+            ", and {count} others in the same minute",
+            recent.more,
+        ).format(count=thousands(recent.more))
     return row._replace(at=recent.at, text=text)
 
 
@@ -63,18 +71,18 @@ def _registered(context: AppContext, event: Registered) -> FeedRow:
     return FeedRow(
         event.at,
         _name(context, event.username, event.realm),
-        f"registered with {event.device or 'a phone'}",
-        f"{event.address[0]}, {event.transport}{', behind NAT' if event.behind_nat else ''}",
-        "user",
+        _("registered with {device}").format(device=event.device or _("a phone")),
+        ", ".join((event.address[0], event.transport, *[_("behind NAT")] * event.behind_nat)),
+        _("user"),
         f"/users/{event.user_id}",
     )
 
 
 _GONE = {
-    UNREGISTERED_BY_PHONE: "signed off",
-    UNREGISTERED_BY_TIME: "is gone: the registration expired",
-    UNREGISTERED_BY_CLOSE: "is gone: the connection was closed",
-    UNREGISTERED_BY_ADMIN: "was signed off by an administrator",
+    UNREGISTERED_BY_PHONE: N_("signed off"),
+    UNREGISTERED_BY_TIME: N_("is gone: the registration expired"),
+    UNREGISTERED_BY_CLOSE: N_("is gone: the connection was closed"),
+    UNREGISTERED_BY_ADMIN: N_("was signed off by an administrator"),
 }
 
 
@@ -82,9 +90,9 @@ def _unregistered(context: AppContext, event: Unregistered) -> FeedRow:
     return FeedRow(
         event.at,
         _name(context, event.username, event.realm),
-        _GONE.get(event.reason, event.reason),
+        _(_GONE.get(event.reason, event.reason)),
         ", ".join(filter(None, (event.device, event.address[0]))),
-        "user",
+        _("user"),
         f"/users/{event.user_id}",
     )
 
@@ -92,7 +100,7 @@ def _unregistered(context: AppContext, event: Unregistered) -> FeedRow:
 def _finished(context: AppContext, event: CallFinished) -> FeedRow:
     call = event.call
     subject, text = _call_sentence(call, side_name(context, call.caller), context)
-    return FeedRow(call.ended_at, subject, text, "", "ladder", ladder_link(call.call_id))
+    return FeedRow(call.ended_at, subject, text, "", _("ladder"), ladder_link(call.call_id))
 
 
 def _call_sentence(call: Call, caller: str, context: AppContext) -> tuple[str, str]:
@@ -100,16 +108,18 @@ def _call_sentence(call: Call, caller: str, context: AppContext) -> tuple[str, s
     callee = side_name(context, call.callee)
     match call.result:
         case CallResult.ANSWERED:
-            return caller, f"talked to {callee} for {span(call.talked_seconds)}"
+            text = _("talked to {name} for {span}")
+            return caller, text.format(name=callee, span=span(call.talked_seconds))
         case CallResult.MISSED:
-            return callee, f"did not answer a call from {caller}"
+            return callee, _("did not answer a call from {name}").format(name=caller)
         case CallResult.BUSY:
-            return callee, f"was busy for a call from {caller}"
+            return callee, _("was busy for a call from {name}").format(name=caller)
         case CallResult.DECLINED:
-            return callee, f"declined a call from {caller}"
+            return callee, _("declined a call from {name}").format(name=caller)
         case CallResult.CANCELLED:
-            return caller, f"hung up before {callee} answered"
-    return caller, f"called {callee}: {call.cause or call.status}"
+            return caller, _("hung up before {name} answered").format(name=callee)
+    cause = translated(call.cause) or str(call.status)
+    return caller, _("called {name}: {cause}").format(name=callee, cause=cause)
 
 
 def side_name(context: AppContext, side: Side) -> str:
@@ -121,22 +131,26 @@ def side_name(context: AppContext, side: Side) -> str:
 
 
 def _banned(context: AppContext, event: Banned) -> FeedRow:
-    text = f"was banned for {span(event.until - event.at)}: {event.reason}"
-    return FeedRow(event.at, event.network, text, "", "bans", "/trouble#banned")
+    text = _("was banned for {span}: {reason}").format(
+        span=span(event.until - event.at), reason=translated(event.reason)
+    )
+    return FeedRow(event.at, event.network, text, "", _("bans"), "/trouble#banned")
 
 
 def _unbanned(context: AppContext, event: Unbanned) -> FeedRow:
-    return FeedRow(event.at, event.network, "is no longer banned")
+    return FeedRow(event.at, event.network, _("is no longer banned"))
 
 
 def _overload(context: AppContext, event: Overload) -> FeedRow:
-    return FeedRow(event.at, "Overload:", f"{event.dropped:,} messages were dropped")
+    text = ngettext("{count} message was dropped", "{count} messages were dropped", event.dropped)
+    return FeedRow(event.at, _("Overload:"), text.format(count=thousands(event.dropped)))
 
 
 def _acted(context: AppContext, event: AdminActed) -> FeedRow:
-    about = f", {event.about}" if event.about else ""
-    text = f"{Act(event.act).text}{about}, by {event.name or 'a user that is not signed in'}"
-    return FeedRow(event.at, "Web admin:", text, event.host, "audit", "/audit")
+    act = ", ".join(filter(None, (translated(Act(event.act).text), event.about)))
+    name = event.name or _("a user that is not signed in")
+    text = _("{act}, by {name}").format(act=act, name=name)
+    return FeedRow(event.at, _("Web admin:"), text, event.host, _("audit"), "/audit")
 
 
 _SENTENCES: dict[type, Callable[[AppContext, Any], FeedRow]] = {
@@ -151,8 +165,10 @@ _SENTENCES: dict[type, Callable[[AppContext, Any], FeedRow]] = {
 
 
 def _refusal(row: Refusal) -> FeedRow:
-    what = "could not register" if row.method == "REGISTER" else f"could not call {row.to}"
-    times = f", {row.count:,} times" if row.count > 1 else ""
+    text = _("could not register") if row.method == "REGISTER" else _("could not call {name}")
+    if row.count > 1:
+        text += ngettext(", {count} time", ", {count} times", row.count)
+    text = text.format(name=row.to, count=thousands(row.count))
     detail = ", ".join(filter(None, (row.address, row.device)))
-    text = f"{what}{times}: {row.cause}"
-    return FeedRow(row.last_at, row.user or "unknown", text, detail, "what to do", "/trouble")
+    text += f": {translated(row.cause)}"
+    return FeedRow(row.last_at, row.user or _("unknown"), text, detail, _("what to do"), "/trouble")

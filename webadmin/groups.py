@@ -10,6 +10,7 @@ from sip.store.users import UserExists
 from webadmin.account_service import InvalidFields
 from webadmin.context import AppContext, form_value
 from webadmin.group_service import GroupService
+from webadmin.language import N_, _
 from webadmin.pager import by_number, page_number
 from webadmin.routes import Needs, Result, route
 from webadmin.templates import link
@@ -18,7 +19,7 @@ from webadmin.users import sentence, sentences, warning_of_targets
 PAGE_SIZE = 50
 # Members in a row of the list; the page of the group has all.
 SOME_MEMBERS = 5
-_STRATEGIES = {ALL: "All at once", IN_TURN: "In turn, one after the other"}
+_STRATEGIES = {ALL: N_("All at once"), IN_TURN: N_("In turn, one after the other")}
 
 
 def mount(app: Bottle, context: AppContext) -> None:
@@ -47,7 +48,7 @@ class GroupPages:
         return self._context.page(
             "groups.tpl",
             section="/groups",
-            number=len(groups),
+            total=len(groups),
             rows=groups[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
             some_members=SOME_MEMBERS,
             has_realms=len({group.realm for group in groups}) > 1,
@@ -78,7 +79,7 @@ class GroupPages:
         except UserExists as error:
             errors = {"name": sentence(error)}
         else:
-            return self._flash(group, f"The group {group.name} was added.")
+            return self._flash(group, _("The group {name} was added.").format(name=group.name))
         return self._form(None, errors, values)
 
     def show(self, number: int) -> str:
@@ -99,7 +100,7 @@ class GroupPages:
         except UserExists as error:
             errors = {"name": sentence(error)}
         else:
-            return self._flash(group, f"The group {group.name} was changed.")
+            return self._flash(group, _("The group {name} was changed.").format(name=group.name))
         return self._form(before, errors, values)
 
     def remove(self, number: int) -> Result:
@@ -108,8 +109,8 @@ class GroupPages:
             group = self._groups.remove(number)
         except NoSuchGroup as error:
             raise HTTPError(404, sentence(error)) from None
-        text = f"The group {group.name} was deleted. The audit has its members."
-        return self._context.flash("/groups", text)
+        text = _("The group {name} was deleted. The audit has its members.")
+        return self._context.flash("/groups", text.format(name=group.name))
 
     def _group(self, number: int) -> Group:
         try:

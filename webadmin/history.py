@@ -18,9 +18,10 @@ from sip.store.csv_file import FORMULA
 from sip.store.history import DAY, CallFilter, PastCall, Summary
 from sip.store.history_search import RESULTS
 from webadmin.context import AppContext
+from webadmin.language import N_, _, ngettext
 from webadmin.pager import by_cursor, cursor
 from webadmin.routes import route
-from webadmin.templates import as_sentence, link, moment
+from webadmin.templates import as_sentence, link, moment, time_element
 
 _PATH = "/history"
 _MAX_TEXT = 300  # characters of a user or number in the query
@@ -33,7 +34,7 @@ _PILLS = {
     CallResult.FAILED: "bad",
 }
 # Days of the periods on offer, with today.
-_PERIODS = (("Today", 1), ("7 days", 7), ("30 days", 30))
+_PERIODS = ((N_("Today"), 1), (N_("7 days"), 7), (N_("30 days"), 30))
 # Pixels of the chart; it is stretched to the width of the page.
 _CHART_WIDTH, _CHART_HEIGHT = 1000, 100
 
@@ -92,6 +93,7 @@ class _Column(NamedTuple):
     other_y: float
     other_height: float
     label: str
+    shown: str
     calls: int
     answered: int
 
@@ -122,7 +124,8 @@ class HistoryPage:
             found=found,
             summary=summary,
             columns=_columns(summary),
-            step=_step_in_words(summary.step),
+            chart_title=_chart_title(summary.step),
+            chart_label=_chart_label(summary.step),
             realm=context.users.realm,
             results=RESULTS,
             periods=[(name, today - timedelta(days - 1), today) for name, days in _PERIODS],
@@ -131,7 +134,7 @@ class HistoryPage:
                 question.link(),
                 question.link(before=found.next) if found.next else "",
                 is_first=before is None,
-                older_text="Search older calls" if found.searched_to else "Older",
+                older_text=_("Search older calls") if found.searched_to else _("Older"),
             ),
             keep=context.config.calls_keep if context.config.calls_keep_rows else 0,
             pill=lambda call: _PILLS.get(call.result, "off"),
@@ -203,6 +206,7 @@ def _columns(summary: Summary) -> list[_Column]:
                 round(_CHART_HEIGHT - answered - others, 2),
                 round(others, 2),
                 _label(bar.start, summary.step),
+                _shown(bar.start, summary.step),
                 bar.calls,
                 bar.answered,
             )
@@ -216,17 +220,43 @@ def _label(start: int, step: int) -> str:
     return f"{day} {time[:5]}" if step < DAY else day
 
 
-def _step_in_words(step: int) -> str:
+def _shown(start: int, step: int) -> str:
+    """Return a label that scripts show in the zone of the browser; a day is one of UTC."""
+    return time_element(start) if step < DAY else _label(start, step)
+
+
+def _chart_title(step: int) -> str:
+    """Return the title of the chart, with tags and a place for the most calls."""
     if step < DAY:
-        return "hour"
+        return _(
+            "Calls for each hour, at most {count}: <answered>answered</answered> and"
+            " <other>all others</other>"
+        )
     days = step // DAY
-    return "day" if days == 1 else f"{days} days"
+    return ngettext(
+        "Calls for each day, at most {count}: <answered>answered</answered> and"
+        " <other>all others</other>",
+        "Calls for each {days} days, at most {count}: <answered>answered</answered> and"
+        " <other>all others</other>",
+        days,
+    ).replace("{days}", str(days))
+
+
+def _chart_label(step: int) -> str:
+    if step < DAY:
+        return _("Calls for each hour; the table after the chart has the numbers")
+    days = step // DAY
+    return ngettext(
+        "Calls for each day; the table after the chart has the numbers",
+        "Calls for each {days} days; the table after the chart has the numbers",
+        days,
+    ).format(days=days)
 
 
 def _why(call: PastCall) -> str:
     """Return a sentence that says how a call ended, and why."""
     if call.result == CallResult.ANSWERED and call.ended_by in ("caller", "callee"):
-        return f"The {call.ended_by} hung up."
+        return _("The caller hung up.") if call.ended_by == "caller" else _("The callee hung up.")
     return as_sentence(call.cause or REASONS.get(call.status, "unknown"))
 
 

@@ -10,6 +10,7 @@ from sip.store.column_choices import ColumnChoices
 from sip.store.columns import CHOICES, MAX_COLUMNS, ColumnChoice, column_names, guessed
 from sip.store.csv_file import HA1S, first_rows
 from webadmin.context import form_value
+from webadmin.language import N_, ngettext
 
 # Rows that samples are taken from, samples of a column, and characters of each.
 _FIRST_ROWS = 20
@@ -22,17 +23,17 @@ _MAX_SHOWN = 100
 # Fields whose values are not shown.
 _SECRETS = frozenset(("password", *HA1S))
 _LABELS = {
-    "": "(leave out)",
-    "username": "User name",
-    "password": "Password",
-    "ha1_md5": "HA1 (MD5)",
-    "ha1_sha256": "HA1 (SHA-256)",
-    "ha1_sha512_256": "HA1 (SHA-512-256)",
-    "realm": "Realm",
-    "display_name": "Display name",
-    "enabled": "State (on or off)",
-    "first_name": "First name",
-    "last_name": "Last name",
+    "": N_("(leave out)"),
+    "username": N_("User name"),
+    "password": N_("Password"),
+    "ha1_md5": N_("HA1 (MD5)"),
+    "ha1_sha256": N_("HA1 (SHA-256)"),
+    "ha1_sha512_256": N_("HA1 (SHA-512-256)"),
+    "realm": N_("Realm"),
+    "display_name": N_("Display name"),
+    "enabled": N_("State (on or off)"),
+    "first_name": N_("First name"),
+    "last_name": N_("Last name"),
 }
 # The values of the select boxes, and their labels.
 OPTIONS = [(name, _LABELS.get(name, name.replace("_", " ").capitalize())) for name in CHOICES]
@@ -136,6 +137,10 @@ def _samples(rows: Sequence[Sequence[str]], number: int, field: str) -> Sequence
     """Return the first different values of a column; of secrets only the length."""
     values = [cells[number].strip() for cells in rows if len(cells) > number]
     if field in _SECRETS:
-        values = [f"{len(value)} characters" for value in values if value]
+        values = [_characters(len(value)) for value in values if value]
     shown = [value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for value in values]
     return [*dict.fromkeys(filter(None, shown))][:_MAX_SAMPLES]
+
+
+def _characters(count: int) -> str:
+    return ngettext("{count} character", "{count} characters", count).format(count=count)

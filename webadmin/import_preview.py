@@ -11,6 +11,8 @@ from sip.store.csv_file import FORMULA, CsvFile
 from sip.store.import_outcomes import FieldChange, RowOutcome
 from sip.store.import_report import Report
 from sip.store.users import Users
+from webadmin.language import N_, _
+from webadmin.numbers import thousands
 from webadmin.pager import PageLink, by_number, page_number
 from webadmin.templates import link
 
@@ -19,8 +21,24 @@ PAGE_SIZE = 50
 KINDS = ("refused", "changed", "new", "same")
 _BLOCK = 1000  # lines
 
-_FIELDS = {"display_name": "display name", "enabled": "state", "generated": "generated password"}
-_STATES = ("off", "on")
+KIND_NAMES = {
+    "refused": N_("Refused"),
+    "changed": N_("Changed"),
+    "new": N_("New"),
+    "same": N_("Same"),
+}
+_CAPTIONS = {
+    "refused": N_("Refused rows"),
+    "changed": N_("Changed rows"),
+    "new": N_("New rows"),
+    "same": N_("Same rows"),
+}
+_FIELDS = {
+    "display_name": N_("display name"),
+    "enabled": N_("state"),
+    "generated": N_("generated password"),
+}
+_STATES = (N_("off"), N_("on"))
 
 
 @dataclass(frozen=True)
@@ -37,10 +55,15 @@ class Preview:
     @property
     def caption(self) -> str:
         """The text above the rows."""
-        text = f"{self.kind.capitalize()} rows"
+        text = _(_CAPTIONS[self.kind])
         if self.total <= PAGE_SIZE:
             return text
-        return f"{text}, {self.first + 1:,} to {self.first + len(self.rows):,} of {self.total:,}"
+        return _("{rows}, {first} to {last} of {total}").format(
+            rows=text,
+            first=thousands(self.first + 1),
+            last=thousands(self.first + len(self.rows)),
+            total=thousands(self.total),
+        )
 
     @property
     def kinds(self) -> list[tuple[str, str]]:
@@ -100,7 +123,7 @@ def _url(kind: str, page: int = 1) -> str:
 
 def describe(change: FieldChange) -> str:
     """Return a change in words: `display name: Ann → Ann Lee`; of a password only that it is."""
-    name = _FIELDS.get(change.field, change.field.replace("_", " "))
+    name = _(_FIELDS.get(change.field, change.field.replace("_", " ")))
     if change.new is None:
         return name
     if change.old is None:
@@ -109,7 +132,7 @@ def describe(change: FieldChange) -> str:
 
 
 def _shown(change: FieldChange, value: str | int) -> str:
-    return _STATES[int(value)] if change.field == "enabled" else str(value) or "none"
+    return _(_STATES[int(value)]) if change.field == "enabled" else str(value) or _("none")
 
 
 def _refused(report: Report, first: int) -> list[RowOutcome]:

@@ -22,17 +22,19 @@ from sip.store.csv_file import UnknownColumns
 from sip.store.database import DatabaseError
 from sip.store.importing import BadFile, CsvFile, NewPassword, Report, password_blocks
 from sip.store.passwords import WEAK
-from sip.store.undo import NoSuchStep, Undo
+from sip.store.undo import NoSuchStep, Undo, Undone
 from webadmin.context import Actor, AppContext, form_value, is_full_page, redirect
 from webadmin.exports import download
 from webadmin.import_columns import OPTIONS, FileColumns, chosen, peek
-from webadmin.import_preview import preview, refusals_as_csv
+from webadmin.import_preview import KIND_NAMES, preview, refusals_as_csv
 from webadmin.import_service import (
     MAX_AGE_SECONDS,
     MAX_IMPORT_BYTES,
     MAX_IMPORTS,
     ImportService,
 )
+from webadmin.language import N_, _, ngettext, translated
+from webadmin.numbers import thousands
 from webadmin.routes import Needs, Result, route
 from webadmin.thread_pool import TooBusy
 from webadmin.undo_text import undone_text
@@ -49,7 +51,7 @@ _SWEEP_SECONDS = 60
 _NUMBERS = 10**12
 _NUMBER = re.compile("[0-9]{1,12}")
 
-_STALE = (
+_STALE = N_(
     "This import no longer exists: it was replaced, or it has expired. The import page shows the"
     " current one."
 )
@@ -74,6 +76,7 @@ class ImportJob:
     csv_file: CsvFile | None = None
     columns: FileColumns | None = None
     error: str = ""
+    undone: Undone | None = None
 
     @property
     def is_working(self) -> bool:
@@ -90,14 +93,34 @@ class ImportJob:
         """The text of the apply button, with the assumptions that it confirms."""
         report, parts = self.report, []
         if report.encoding != "UTF-8":
-            parts.append(f"read it as {report.encoding}")
+            parts.append(_("read it as {encoding}").format(encoding=report.encoding))
         if report.unknown:
-            number = len(report.unknown)
-            parts.append("leave 1 column out" if number == 1 else f"leave {number} columns out")
+            count = len(report.unknown)
+            part = ngettext("leave {count} column out", "leave {count} columns out", count)
+            parts.append(part.format(count=count))
         if not parts:
-            return "Apply"
-        label = f"{', '.join(parts)} and apply"
+            return _("Apply")
+        label = _("{steps} and apply").format(steps=", ".join(parts))
         return label[0].upper() + label[1:]
+
+    @property
+    def error_text(self) -> str:
+        """The error, or the result of the undo, in the language of the request."""
+        if self.undone:
+            return undone_text(self.undone)
+        return translated(self.error)
+
+    @property
+    def summary(self) -> str:
+        """The number of the written changes."""
+        new, changed = self.report.new, self.report.changed
+        text = _("{new} new, {changed} changed")
+        text = text.format(new=thousands(new), changed=thousands(changed))
+        if generated := self.report.generated:
+            text += ngettext(
+                ", {count} password generated", ", {count} passwords generated", generated
+            ).format(count=thousands(generated))
+        return text
 
     def take_passwords(self) -> list[NewPassword]:
         """Return the generated passwords, and remove them: they are shown only once."""
@@ -318,7 +341,7 @@ class ImportJobs:
     def _undo(self, job: ImportJob, actor: Actor) -> None:
         done = Undo(self._context.users).undo(job.report.undo_step)
         self._context.record(Act.USERS_UNDONE, f"{done.step.act}, {done.step.about}", actor)
-        job.state, job.error = "undone", undone_text(done)
+        job.state, job.undone = "undone", done
         passwords = job.take_passwords()
         self._service.release(lambda: release_memory(passwords))
 
@@ -373,6 +396,8 @@ class ImportPage:
             options=OPTIONS,
             max_passwords=MAX_SHOWN_PASSWORDS,
             weak=WEAK,
+            summary=job.summary if job else "",
+            kind_names={kind: _(name) for kind, name in KIND_NAMES.items()},
             passwords=passwords,
             password_sheet="".join(password_blocks(passwords)),
         )
@@ -384,7 +409,7 @@ class ImportPage:
                 file, ticked = uploaded(self._context, "update", "generate")
             except ValueError as error:
                 response.status = 422
-                return self.show(str(error))
+                return self.show(_(str(error)))
             self._imports.start(file, update="update" in ticked, generate="generate" in ticked)
         return redirect("/users/import")
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sip.monitor.trace_ladder import Ladder, Party, Row
 from sip.monitor.trace_message import Kind
+from webadmin.language import _, translated
 from webadmin.templates import elapsed
 
 # Sizes in user units, which are CSS pixels unless the picture is scaled down.
@@ -102,7 +103,7 @@ def _cut(text: str, width: float, each: float) -> str:
 
 
 def _column(party: Party, x: float) -> Column:
-    name = party.name or "unknown"
+    name = party.name or _("unknown")
     return Column(
         x,
         x - _BOX_WIDTH / 2,
@@ -114,8 +115,9 @@ def _column(party: Party, x: float) -> Column:
 
 
 def _way(row: Row, ladder: Ladder) -> str:
-    source, target = (ladder.parties[each].name or "unknown" for each in (row.source, row.target))
-    return f"{source} to {target}"
+    parties = (ladder.parties[row.source], ladder.parties[row.target])
+    source, target = (party.name or _("unknown") for party in parties)
+    return _("{caller} to {callee}").format(caller=source, callee=target)
 
 
 def _rung(row: Row, ladder: Ladder, y: int, width: int, url: str, *, is_selected: bool) -> Rung:
@@ -123,7 +125,8 @@ def _rung(row: Row, ladder: Ladder, y: int, width: int, url: str, *, is_selected
     step = 1 if end > start else -1
     line = y + _ROW - 8
     tip, back = end - 3 * step, end - 10 * step
-    way, why = _way(row, ladder), f". {row.why}" if row.why else ""
+    way, text = _way(row, ladder), translated(row.why)
+    why = f". {text}" if text else ""
     return Rung(
         row.message.number,
         url,
@@ -140,5 +143,5 @@ def _rung(row: Row, ladder: Ladder, y: int, width: int, url: str, *, is_selected
         elapsed(row.since),
         (start + end) / 2,
         _cut(row.label, abs(end - start) - 14, _LABEL),
-        _cut(row.why, width - _MARGIN - 14, _SENTENCE),
+        _cut(text, width - _MARGIN - 14, _SENTENCE),
     )

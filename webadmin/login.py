@@ -10,6 +10,7 @@ from sip.store.audit import Act
 from sip.store.sessions import SESSION_SECONDS
 from webadmin.context import SESSION, AppContext, form_value, redirect
 from webadmin.encryption import is_encrypted
+from webadmin.language import _
 from webadmin.request_checks import COOKIE, sign_in_page
 from webadmin.routes import Needs, Result, route
 from webadmin.saved_form import SavedForm, local_path, saved_form
@@ -119,9 +120,14 @@ class SignInPage:
         if token is None:
             return sign_in_page(self._context, next_path=next_path)
         if token == _SIGNED_OUT:
-            return sign_in_page(self._context, message="You have signed out.", next_path=next_path)
-        message = "Your session has ended. Sign in again"
-        message += " to open the page." if next_path else "."
+            return sign_in_page(
+                self._context, message=_("You have signed out."), next_path=next_path
+            )
+        message = (
+            _("Your session has ended. Sign in again to open the page.")
+            if next_path
+            else _("Your session has ended. Sign in again.")
+        )
         return sign_in_page(self._context, message=message, has_ended=True, next_path=next_path)
 
     def sign_in(self) -> Result:
@@ -139,7 +145,7 @@ class SignInPage:
             return form(reject_for_now(error))
         if found is None:
             response.status = 403
-            return form("The user name or the password is wrong.")
+            return form(_("The user name or the password is wrong."))
         name = found.administrator.name
         if found.administrator.has_second_factor:
             ticket = self._pending.add(name, found.password_hash)
@@ -161,7 +167,7 @@ class SignInPage:
         pending = self._pending.find(ticket)
         if pending is None:
             response.status = 403
-            message = "The sign-in took too long. Start again."
+            message = _("The sign-in took too long. Start again.")
             return sign_in_page(context, message, "", next_path=next_path, saved=saved)
         try:
             is_valid = self._codes.accept(pending.name, form_value("code"))
@@ -169,7 +175,7 @@ class SignInPage:
             return self._code_form(ticket, next_path, saved, reject_for_now(error))
         if not is_valid:
             response.status = 403
-            error_text = "The code is wrong, or it was used already."
+            error_text = _("The code is wrong, or it was used already.")
             return self._code_form(ticket, next_path, saved, error_text)
         self._pending.remove(ticket)
         return self._enter(pending.name, pending.password_hash, next_path, saved)

@@ -4,6 +4,8 @@ from typing import Final, NamedTuple
 
 from bottle import request
 
+from webadmin.language import N_
+
 
 class Section(NamedTuple):
     """A link of the side bar; `icon` is the id of a drawing in `views/static/icons.svg`."""
@@ -17,22 +19,25 @@ GROUPS: Final = (
     (
         "",
         (
-            Section("/", "Overview", "overview"),
-            Section("/calls", "Calls", "calls"),
-            Section("/history", "History", "history"),
+            Section("/", N_("Overview"), "overview"),
+            Section("/calls", N_("Calls"), "calls"),
+            Section("/history", N_("History"), "history"),
         ),
     ),
-    ("People", (Section("/users", "Users", "users"), Section("/groups", "Groups", "groups"))),
     (
-        "Server",
+        N_("People"),
+        (Section("/users", N_("Users"), "users"), Section("/groups", N_("Groups"), "groups")),
+    ),
+    (
+        N_("Server"),
         (
-            Section("/trouble", "Trouble", "trouble"),
-            Section("/health", "Health", "health"),
-            Section("/audit", "Audit", "audit"),
-            Section("/settings", "Settings", "settings"),
-            Section("/admins", "Administrators", "admins"),
-            Section("/tokens", "Tokens", "tokens"),
-            Section("/account", "Your account", "account"),
+            Section("/trouble", N_("Trouble"), "trouble"),
+            Section("/health", N_("Health"), "health"),
+            Section("/audit", N_("Audit"), "audit"),
+            Section("/settings", N_("Settings"), "settings"),
+            Section("/admins", N_("Administrators"), "admins"),
+            Section("/tokens", N_("Tokens"), "tokens"),
+            Section("/account", N_("Your account"), "account"),
         ),
     ),
 )
@@ -45,6 +50,7 @@ MENU: Final = tuple(section for section in _SECTIONS if section.path not in _IN_
 THEME_COOKIE: Final = "sipserver_theme"
 # The themes in the order of the switch.  "system" follows the setting of the device.
 THEMES: Final = ("system", "light", "dark")
+THEME_NAMES: Final = {"system": N_("system"), "light": N_("light"), "dark": N_("dark")}
 
 
 def chosen_theme() -> str:

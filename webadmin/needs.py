@@ -6,12 +6,15 @@ from typing import NamedTuple
 from sip.monitor.events import UNREGISTERED_BY_TIME
 from sip.monitor.health import WEB_ENCRYPTION, Status
 from sip.monitor.lost_phones import LostPhone
+from sip.monitor.refusals import Refusal
 from sip.store.directory import Entry
 from sip.transport.flow import network_of
 from webadmin.blocked_logins import blocked_logins
 from webadmin.context import AppContext
 from webadmin.encryption import is_encrypted, is_exposed
 from webadmin.health import anchor
+from webadmin.language import _, ngettext, translated
+from webadmin.numbers import thousands
 from webadmin.templates import ago, span
 from webadmin.user_banners import last_refusal
 
@@ -63,24 +66,29 @@ def _waits(context: AppContext) -> Iterator[Issue]:
     refusals = context.refusals.latest() if waits else []
     for login in waits[:MAX_OF_KIND]:
         row = last_refusal(refusals, login.username, login.address)
-        tries = f"{login.tries} wrong passwords"
+        tries = ngettext("{count} wrong password", "{count} wrong passwords", login.tries)
+        tries = tries.format(count=login.tries)
         if row is not None:
-            tries += f", the last {ago(row.last_at, now)}" + (
-                f" by {row.device}" * bool(row.device)
-            )
+            tries += _last(row, now)
         yield Issue(
             True,
-            f"{login.username} can't register from {login.address}: wrong password",
-            f"{tries}. That address has to wait for {span(login.until - now)}. Correct the password"
-            " in the phone first.",
-            "Let it try again",
+            _("{name} can't register from {address}: wrong password").format(
+                name=login.username, address=login.address
+            ),
+            _(
+                "{tries}. That address has to wait for {span}. Correct the password in the phone"
+                " first."
+            ).format(tries=tries, span=span(login.until - now)),
+            _("Let it try again"),
             "/bans/forgive",
             (("username", login.username), ("address", login.address), ("page", "/")),
         )
     if len(waits) > MAX_OF_KIND:
         more = len(waits) - MAX_OF_KIND
-        title = f"{more:,} more {'login has' if more == 1 else 'logins have'} to wait"
-        yield Issue(True, title, "Too many wrong passwords were sent.", "Show", "/trouble#waiting")
+        title = ngettext("{count} more login has to wait", "{count} more logins have to wait", more)
+        detail = _("Too many wrong passwords were sent.")
+        title = title.format(count=thousands(more))
+        yield Issue(True, title, detail, _("Show"), "/trouble#waiting")
 
 
 def _banned_users(context: AppContext) -> Iterator[Issue]:
@@ -96,16 +104,26 @@ def _banned_users(context: AppContext) -> Iterator[Issue]:
         ban = bans[address]
         yield Issue(
             True,
-            f"{username} can't register from {address}: that address is banned",
-            f"Reason: {ban.reason}. The ban ends in {span(ban.ends_at - now)}. If it is your own"
-            " phone, correct its password first.",
-            "Unban",
+            _("{name} can't register from {address}: that address is banned").format(
+                name=username, address=address
+            ),
+            _(
+                "Reason: {reason}. The ban ends in {span}. If it is your own phone, correct its"
+                " password first."
+            ).format(reason=translated(ban.reason), span=span(ban.ends_at - now)),
+            _("Unban"),
             "/bans/remove",
             (("address", address), ("page", "/")),
         )
     if len(users) > MAX_OF_KIND:
-        title = f"{len(users) - MAX_OF_KIND:,} more addresses of users are banned"
-        yield Issue(True, title, "Many wrong passwords came from them.", "Show", "/trouble#banned")
+        more = len(users) - MAX_OF_KIND
+        title = ngettext(
+            "{count} more address of a user is banned",
+            "{count} more addresses of users are banned",
+            more,
+        ).format(count=thousands(more))
+        detail = _("Many wrong passwords came from them.")
+        yield Issue(True, title, detail, _("Show"), "/trouble#banned")
 
 
 def _refused_users(context: AppContext) -> Iterator[Issue]:
@@ -121,19 +139,29 @@ def _refused_users(context: AppContext) -> Iterator[Issue]:
         and network_of(row.address) not in banned
     ]
     for row in rows[:MAX_OF_KIND]:
-        times = "Once" if row.count == 1 else f"{row.count:,} times"
-        device = f" by {row.device}" * bool(row.device)
+        times = ngettext("Once", "{count} times", row.count).format(count=thousands(row.count))
+        times += _last(row, context.clock())
         account = context.users.find(row.username, row.realm or context.users.realm)
         yield Issue(
             True,
-            f"{row.user} can't register from {row.address}: {row.cause}",
-            f"{times}, the last {ago(row.last_at, context.clock())}{device}. {row.cure}",
-            "Show",
+            _("{name} can't register from {address}: {cause}").format(
+                name=row.user, address=row.address, cause=translated(row.cause)
+            ),
+            f"{times}. {translated(row.cure)}",
+            _("Show"),
             f"/users/{account.id}" if account else "/trouble",
         )
     if len(rows) > MAX_OF_KIND:
-        title = f"{len(rows) - MAX_OF_KIND:,} more phones were refused"
-        yield Issue(True, title, "They have not registered since.", "Show", "/trouble")
+        more = len(rows) - MAX_OF_KIND
+        title = ngettext("{count} more phone was refused", "{count} more phones were refused", more)
+        detail = _("They have not registered since.")
+        yield Issue(True, title.format(count=thousands(more)), detail, _("Show"), "/trouble")
+
+
+def _last(row: Refusal, now: float) -> str:
+    """Return when the last of several refusals was, and of which device, as the end of a clause."""
+    text = _(", the last {ago} by {device}") if row.device else _(", the last {ago}")
+    return text.format(ago=ago(row.last_at, now), device=row.device)
 
 
 def _checks(context: AppContext) -> Iterator[Issue]:
@@ -142,7 +170,8 @@ def _checks(context: AppContext) -> Iterator[Issue]:
     for check in context.health.known():
         if check.status != Status.OK and (check.name != WEB_ENCRYPTION or has_certificate):
             is_bad, link = check.status == Status.FAILING, f"/health#{anchor(check)}"
-            yield Issue(is_bad, f"{check.name}: {check.detail}", check.cure, "Show", link)
+            title = f"{translated(check.name)}: {translated(check.detail)}"
+            yield Issue(is_bad, title, translated(check.cure), _("Show"), link)
 
 
 def _warnings(context: AppContext) -> Iterator[Issue]:
@@ -161,21 +190,30 @@ def _lost_phones(context: AppContext) -> Iterator[Issue]:
         yield _lost_phone(looked_up[entry.id], entry, now)
     if len(offline) > MAX_OF_KIND:
         more = f"{len(offline) - MAX_OF_KIND}{'+' * (len(lost) > _MAX_LOOKED_UP)}"
-        title = f"{more} more users have gone offline"
-        detail = "Their phones have not signed off. Is a switch, a router or a line down?"
-        yield Issue(False, title, detail, "Show", "/users?status=offline&sort=last_seen&order=desc")
+        title = _("{count} more users have gone offline").format(count=more)
+        detail = _("Their phones have not signed off. Is a switch, a router or a line down?")
+        yield Issue(
+            False, title, detail, _("Show"), "/users?status=offline&sort=last_seen&order=desc"
+        )
 
 
 def _lost_phone(lost: LostPhone, entry: Entry, now: float) -> Issue:
     is_expired = lost.reason == UNREGISTERED_BY_TIME
-    reason = "Its registration expired" if is_expired else "Its connection was closed"
-    device = lost.device or "a phone"
-    name = f"“{entry.display_name}”" if entry.display_name else entry.username
+    text = _(
+        "Its connection was closed; it was {device} at {address}. Check its power and its network."
+    )
+    if is_expired:
+        text = _(
+            "Its registration expired; it was {device} at {address}. Check its power and its"
+            " network."
+        )
+    device = lost.device or _("a phone")
+    name = _("“{name}”").format(name=entry.display_name) if entry.display_name else entry.username
     return Issue(
         False,
-        f"{name} has been offline for {span(now - lost.at)}",
-        f"{reason}; it was {device} at {lost.address[0]}. Check its power and its network.",
-        "Show",
+        _("{name} has been offline for {span}").format(name=name, span=span(now - lost.at)),
+        text.format(device=device, address=lost.address[0]),
+        _("Show"),
         f"/users/{entry.id}",
     )
 
@@ -184,8 +222,8 @@ def _encryption(context: AppContext) -> Iterator[Issue]:
     if is_exposed(context.config) and not is_encrypted():
         yield Issue(
             False,
-            "These pages are not encrypted",
-            "Others on this network can read the passwords that you type.",
-            "Set up HTTPS",
+            _("These pages are not encrypted"),
+            _("Others on this network can read the passwords that you type."),
+            _("Set up HTTPS"),
             "/health#web-encryption",
         )

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from bottle import request
 
+from webadmin.language import _
+
 _CURSOR = re.compile(r"[0-9]{1,18}")  # fits SQLite's 64-bit integers
 _PAGE = re.compile(r"[0-9]{1,9}")
 
@@ -35,17 +37,17 @@ def page_number() -> int:
 
 
 def by_cursor(
-    newest: str, older: str, *, is_first: bool, newer: str = "", older_text: str = "Older"
+    newest: str, older: str, *, is_first: bool, newer: str = "", older_text: str = ""
 ) -> list[PageLink]:
     """Return the links of a list with a cursor; `older` and `newer` are "" without such a page.
 
     A `newer` page that is the newest one has no link of its own.
     """
-    links = [] if is_first else [PageLink("Newest", newest)]
+    links = [] if is_first else [PageLink(_("Newest"), newest)]
     if newer not in ("", newest) and not is_first:
-        links.append(PageLink("Newer", newer, "prev"))
+        links.append(PageLink(_("Newer"), newer, "prev"))
     if older:
-        links.append(PageLink(older_text, older, "next"))
+        links.append(PageLink(older_text or _("Older"), older, "next"))
     return links
 
 
@@ -53,7 +55,7 @@ def by_number(page: int, pages: int, link: Callable[[int], str]) -> list[PageLin
     """Return the links of a list with `pages` pages; `link` returns the URL of a page."""
     links = []
     if page > 1:
-        links += [PageLink("First", link(1)), PageLink("Previous", link(page - 1), "prev")]
+        links += [PageLink(_("First"), link(1)), PageLink(_("Previous"), link(page - 1), "prev")]
     if page < pages:
-        links += [PageLink("Next", link(page + 1), "next"), PageLink("Last", link(pages))]
+        links += [PageLink(_("Next"), link(page + 1), "next"), PageLink(_("Last"), link(pages))]
     return links

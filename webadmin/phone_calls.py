@@ -5,6 +5,7 @@ from bottle import Bottle, HTTPError
 from sip.store.accounts import full_name
 from sip.store.audit import Act
 from webadmin.context import AppContext
+from webadmin.language import translated
 from webadmin.routes import Result, route
 from webadmin.users import list_link_values
 
@@ -31,4 +32,6 @@ class PhoneCalls:
         realm = context.users.key_realm(entry.realm)
         context.record(Act.PHONE_CALLED, full_name(entry.username, realm))
         outcome = context.call_phone(entry.username, entry.realm)
-        return context.flash(f"/users/{number}{list_link_values()['list_query']}", outcome)
+        return context.flash(
+            f"/users/{number}{list_link_values()['list_query']}", translated(outcome)
+        )

@@ -12,6 +12,7 @@ from sip.addresses import host_port
 from sip.config import Config
 from sip.listening import ListeningAddress, is_wildcard
 from sip.transport.transport_names import TCP, UDP
+from webadmin.language import _
 
 _SIP_PORT = 5060
 _OF_EVERY_SERVER = (UDP, TCP)  # for pages without a running server
@@ -66,10 +67,11 @@ def usual_transport(listening: Sequence[ListeningAddress]) -> str:
 def _transports(listening: Sequence[ListeningAddress], usual_port: int) -> str:
     """Return the transports in words, each with its port if it is not the usual one."""
     names = [
-        each.transport + (f" (port {each.port})" if each.port != usual_port else "")
+        each.transport
+        + (_(" (port {port})").format(port=each.port) if each.port != usual_port else "")
         for each in listening
     ]
-    return " or ".join(dict.fromkeys(names or _OF_EVERY_SERVER))
+    return _(" or ").join(dict.fromkeys(names or _OF_EVERY_SERVER))
 
 
 def _reachable_host() -> str:

@@ -20,6 +20,7 @@ from sip.store.directory import Entry
 from sip.transport.flow import network_of
 from webadmin.context import AppContext, form_value, is_full_page, redirect
 from webadmin.encryption import is_encrypted, is_private
+from webadmin.language import _, translated, translated_sentence
 from webadmin.live_streams import LiveStreams
 from webadmin.phone_settings import phone_settings, usual_transport
 from webadmin.phone_setups import Shown
@@ -130,11 +131,12 @@ class SetupPage:
             mac = parse_mac(form_value("mac"))
             self._desk_phones.add(mac, number)
         except PhoneTaken as error:
-            return self._back(number, f"{error}.")
+            return self._back(number, translated_sentence(str(error)))
         except ValueError as error:
-            return self._back(number, f"Not added: {error}.")
+            text = _("Not added: {reason}.").format(reason=translated(str(error)))
+            return self._back(number, text)
         self._record(Act.DESK_PHONE_ADDED, entry, mac)
-        return self._back(number, f"The desk phone {shown_mac(mac)} was added.")
+        return self._back(number, _("The desk phone {mac} was added.").format(mac=shown_mac(mac)))
 
     def open_window(self, number: int) -> Result:
         """Let a desk phone of the user fetch a new password once, within ten minutes."""
@@ -144,8 +146,11 @@ class SetupPage:
             raise HTTPError(404, "The user has no such desk phone.")
         context.setups.windows.add(mac, number, context.actor.name)
         self._record(Act.DESK_PHONE_OPENED, entry, mac)
-        text = f"Restart the desk phone {shown_mac(mac)} within 10 minutes. It gets a new password"
-        return self._back(number, f"{text} when it fetches its settings.")
+        text = _(
+            "Restart the desk phone {mac} within 10 minutes. It gets a new password when it"
+            " fetches its settings."
+        )
+        return self._back(number, text.format(mac=shown_mac(mac)))
 
     def remove_desk_phone(self, number: int) -> Result:
         """Take a desk phone from the user."""
@@ -154,7 +159,7 @@ class SetupPage:
             raise HTTPError(404, "The user has no such desk phone.")
         self._context.setups.windows.take(mac)
         self._record(Act.DESK_PHONE_REMOVED, entry, mac)
-        return self._back(number, f"The desk phone {shown_mac(mac)} was removed.")
+        return self._back(number, _("The desk phone {mac} was removed.").format(mac=shown_mac(mac)))
 
     def _mac(self) -> str:
         try:
@@ -238,18 +243,22 @@ def waiting(context: AppContext, entry: Entry, refusals: Iterable[Refusal], sinc
     row = next((r for r in refusals if r.method == "REGISTER" and r.last_at >= since), None)
     contact = next((each for each in entry.contacts if each.updated_at >= since), None)
     if contact and (row is None or not _is_open(context, row, contact)):
-        device = contact.user_agent or "a phone"
-        return Waiting("on", f"Registered: {device}, {contact.host}")
+        device = contact.user_agent or _("a phone")
+        title = _("Registered: {device}, {address}")
+        return Waiting("on", title.format(device=device, address=contact.host))
     if row is None:
         if not entry.enabled:
-            return Waiting("bad", "This user is disabled", "Its phones are refused. Enable it.")
-        return Waiting("ring", "Waiting for the phone …")
-    by = f" {row.device} at {row.address}." if row.device else f" The phone is at {row.address}."
+            return Waiting(
+                "bad", _("This user is disabled"), _("Its phones are refused. Enable it.")
+            )
+        return Waiting("ring", _("Waiting for the phone …"))
+    by = _("{device} at {address}.") if row.device else _("The phone is at {address}.")
     if row.code in (causes.WRONG_PASSWORD.code, causes.LOGIN_BLOCKED.code):
-        title = "Wrong password, type it again"
+        title = _("Wrong password, type it again")
     else:
         title = as_sentence(row.cause).removesuffix(".")
-    return Waiting("bad", title, f"{as_sentence(row.cause)} {row.cure}{by}")
+    by = by.format(device=row.device, address=row.address)
+    return Waiting("bad", title, f"{as_sentence(row.cause)} {translated(row.cure)} {by}")
 
 
 def _is_open(context: AppContext, row: Refusal, contact: Contact) -> bool:

@@ -14,6 +14,7 @@ from sip.store.database import DatabaseError
 from sip.store.sessions import Session
 from webadmin.context import SESSION, AppContext, redirect
 from webadmin.http.compression import HEAD_ONLY, WSGIApp
+from webadmin.language import N_, _
 from webadmin.routes import Needs, needs_of_request
 from webadmin.saved_form import SavedForm, full_path, page_of_form, posted_form
 from webadmin.thread_pool import TooBusy
@@ -42,8 +43,8 @@ _HEADERS = (
 # host name, so an operator who goes back to plain HTTP should not have to wait for a year.
 _HSTS_SECONDS = 30 * 24 * 3600
 
-_IS_VIEWER = "Your role is viewer: you can read everything but secrets, and change nothing."
-_NO_FACTOR = "Set up your second factor first: it is required on this server."
+_IS_VIEWER = N_("Your role is viewer: you can read everything but secrets, and change nothing.")
+_NO_FACTOR = N_("Set up your second factor first: it is required on this server.")
 
 
 def install_checks(app: Bottle, context: AppContext, large: Mapping[str, int]) -> None:
@@ -211,8 +212,14 @@ def _to_sign_in(context: AppContext, *, has_ended: bool) -> None:
     if not has_ended or request.method != "POST":
         raise redirect("/login")
     saved = posted_form()
-    message = "Your session has ended, so nothing was changed. Sign in again"
-    message += ", then send the form." if saved else ", then fill in the form again."
+    message = _(
+        "Your session has ended, so nothing was changed. Sign in again, then fill in the form"
+        " again."
+    )
+    if saved:
+        message = _(
+            "Your session has ended, so nothing was changed. Sign in again, then send the form."
+        )
     page = sign_in_page(
         context, message=message, has_ended=True, next_path=page_of_form(), saved=saved
     )

@@ -11,6 +11,7 @@ from sip.store.second_factor import key_uri, make_secret
 from webadmin.account import PAGE as ACCOUNT
 from webadmin.account import own_session
 from webadmin.context import AppContext, form_value, is_full_page, redirect
+from webadmin.language import N_, _
 from webadmin.login import check_password
 from webadmin.routes import Needs, Result, route
 from webadmin.second_step import CodeCheck
@@ -22,8 +23,8 @@ CODES = f"{ACCOUNT}/recovery-codes"
 # Secrets and recovery codes kept for sessions that do not go on with them.
 MAX_KEPT = 200
 
-_WRONG_PASSWORD = "This password is wrong."  # noqa: S105 -- a sentence
-_WRONG_CODE = "The code is wrong, or it was used already. Wait for the next one."
+_WRONG_PASSWORD = N_("This password is wrong.")
+_WRONG_CODE = N_("The code is wrong, or it was used already. Wait for the next one.")
 _QR_SCALE = 4  # pixels of a module
 
 T = TypeVar("T")
@@ -81,18 +82,18 @@ class SecondFactorPage:
         context, session = self._context, own_session(self._context)
         secret = self._secrets.get(session.id)
         if session.has_second_factor or secret is None:
-            return context.flash(PAGE, "Start again: this page was too old.")
+            return context.flash(PAGE, _("Start again: this page was too old."))
         try:
             # An unattended browser must not be enough to lock the administrator out.
             if not self._is_own_password():
-                return self._reject(current=_WRONG_PASSWORD)
+                return self._reject(current=_(_WRONG_PASSWORD))
         except TooManyAttempts as error:
             return self.show(current=reject_for_now(error))
         code, now = form_value("code"), context.clock()
         codes = context.second_factors.turn_on(session.username, secret, code, now)
         if not codes:
             return self._reject(
-                code="The code is wrong. Are the clocks of the phone and of this server right?"
+                code=_("The code is wrong. Are the clocks of the phone and of this server right?")
             )
         del self._secrets[session.id]
         context.sessions.close_others(session.username, session.id)
@@ -115,17 +116,17 @@ class SecondFactorPage:
         if not session.has_second_factor:
             return redirect(ACCOUNT)
         if context.config.web_second_factor:
-            return self._reject(code="This server requires a second factor: it stays on.")
+            return self._reject(code=_("This server requires a second factor: it stays on."))
         try:
             if not self._is_own_password():
-                return self._reject(current=_WRONG_PASSWORD)
+                return self._reject(current=_(_WRONG_PASSWORD))
             if not self._codes.accept(session.username, form_value("code")):
-                return self._reject(code=_WRONG_CODE)
+                return self._reject(code=_(_WRONG_CODE))
         except TooManyAttempts as error:
             return self.show(code=reject_for_now(error))
         context.second_factors.turn_off(session.username)
         context.record(Act.FACTOR_OFF)
-        return context.flash(ACCOUNT, "The second factor is off.")
+        return context.flash(ACCOUNT, _("The second factor is off."))
 
 
 def _keep(kept: dict[int, T], session_id: int, value: T) -> None:

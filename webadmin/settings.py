@@ -7,8 +7,10 @@ from itertools import groupby
 from bottle import Bottle, HTTPError, request, response
 
 from sip.running_settings import Change, InvalidSettings, SettingState
+from sip.setting_sources import Source
 from webadmin.backups import Backups
 from webadmin.context import AppContext, form_value
+from webadmin.language import N_, _, translated
 from webadmin.routes import Result, route
 from webadmin.setting_service import SettingService
 
@@ -16,17 +18,31 @@ PAGE = "/settings"
 
 # The cards of the page, by the first word of the names of their settings.
 _CARDS: Mapping[str, Sequence[str]] = {
-    "SIP": ("sip", "robot", "rtp", "guard"),
-    "Web admin": ("web",),
-    "History and messages": ("calls", "trace"),
-    "Log": ("log",),
-    "Webhook and hooks": ("webhook", "hooks"),
-    "Files": ("db", "config"),
+    N_("SIP"): ("sip", "robot", "rtp", "guard"),
+    N_("Web admin"): ("web",),
+    N_("History and messages"): ("calls", "trace"),
+    N_("Log"): ("log",),
+    N_("Webhook and hooks"): ("webhook", "hooks"),
+    N_("Files"): ("db", "config"),
 }
-_OTHERS = "Other settings"
+_OTHERS = N_("Other settings")
 
 # The units of numbers, by the placeholders of `-help`.
-_UNITS = {"SECONDS": "seconds", "DAYS": "days", "CALLS": "calls", "MIB": "MiB"}
+_UNITS = {
+    "SECONDS": N_("{value} seconds"),
+    "DAYS": N_("{value} days"),
+    "CALLS": N_("{value} calls"),
+    "MIB": N_("{value} MiB"),
+}
+
+# The words for the sources of settings.
+_SOURCES = {
+    Source.FLAG: N_("flag"),
+    Source.ENVIRONMENT: N_("environment"),
+    Source.PAGE: N_("page"),
+    Source.FILE: N_("file"),
+    Source.DEFAULT: N_("default"),
+}
 
 # Former values that the page shows whole; a longer one is a list of networks.
 _MAX_FORMER = 60
@@ -60,9 +76,9 @@ class Field:
     def default(self) -> str:
         """The default value as a sentence, with its unit."""
         if not self.state.default:
-            return "No default."
-        unit = _UNITS.get(self.state.unit, "")
-        return f"Default: {self.state.default} {unit}".rstrip() + "."
+            return _("No default.")
+        value = _(_UNITS.get(self.state.unit, "{value}")).format(value=self.state.default)
+        return _("Default: {value}.").format(value=value)
 
     @property
     def value(self) -> str:
@@ -104,6 +120,7 @@ class SettingsPage:
             section=PAGE,
             cards=_cards(fields),
             sentence=_sentence,
+            sources=_SOURCES,
             first_error=next((field.state.name for field in fields if field.error), ""),
             other_errors=[_sentence(errors[name]) for name in errors if name not in shown],
         )
@@ -139,8 +156,8 @@ class SettingsPage:
         except InvalidSettings as error:
             return self.show(error.errors, typed)
         if not changes:
-            return self._context.flash(PAGE, "Nothing was changed.")
-        text = "; ".join(map(str, changes[:5])) + ("; …" if len(changes) > 5 else "")
+            return self._context.flash(PAGE, _("Nothing was changed."))
+        text = "; ".join(map(_change_text, changes[:5])) + ("; …" if len(changes) > 5 else "")
         return self._context.flash(PAGE, f"{text}.")
 
 
@@ -152,7 +169,13 @@ def _sent_names() -> frozenset[str]:
         raise HTTPError(400, "The form cannot be read.") from None
 
 
+def _change_text(change: Change) -> str:
+    before, after = change.before or _("none"), change.after or _("none")
+    return f"{change.name}: {before} → {after}"
+
+
 def _sentence(clause: str) -> str:
+    clause = translated(clause)
     return f"{clause[:1].upper()}{clause[1:]}".removesuffix(".") + "."
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from bottle import response
 
 from sip.transport.flow import network_of
+from webadmin.language import _
 
 # Wrong passwords from one address until it is blocked, and for how long, in seconds.  The limit is
 # per address and not per account, so that no other address can lock the administrator out.
@@ -75,7 +76,12 @@ class TooManyAttempts(Exception):
     """Too many wrong passwords or codes; the text says how long the next attempt has to wait."""
 
     def __init__(self, seconds: float, what: str = "passwords") -> None:
-        super().__init__(f"Too many wrong {what}. Try again in {math.ceil(seconds / 60)} min.")
+        text = (
+            _("Too many wrong codes. Try again in {minutes} min.")
+            if what == "codes"
+            else _("Too many wrong passwords. Try again in {minutes} min.")
+        )
+        super().__init__(text.format(minutes=math.ceil(seconds / 60)))
         self.seconds = math.ceil(seconds)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from time import gmtime, strftime
@@ -11,14 +11,25 @@ from urllib.parse import quote, urlencode
 
 from bottle import SimpleTemplate
 
-from sip.core.explain import as_sentence as as_sentence
-from webadmin.navigation import BAR, GROUPS, MENU, next_theme
+from sip.monitor.refusals import Refusal
+from webadmin.language import (
+    N_,
+    _,
+    current_code,
+    ngettext,
+    pgettext,
+    translated,
+    translated_sentence,
+)
+from webadmin.navigation import BAR, GROUPS, MENU, THEME_NAMES, next_theme
+from webadmin.numbers import decimal, thousands
+from webadmin.rich_text import Html, rich
+from webadmin.script_texts import script_texts
 
 VIEWS = Path(__file__).parent.parent / "views"
 STATIC = VIEWS / "static"
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
-_UNITS = (("d", _DAY), ("h", _HOUR), ("min", _MINUTE), ("s", 1))
 
 
 class _Scope(dict[str, object]):
@@ -38,6 +49,13 @@ class _Scope(dict[str, object]):
 
 class _Template(SimpleTemplate):  # type: ignore[misc]  # bottle has no types
     defaults = _Scope()  # bottle copies it for each scope
+    _escape: Callable[[object], str]
+
+    def prepare(self, **options: object) -> None:
+        """Let `{{…}}` print Html as it is; all else is escaped."""
+        super().prepare(**options)
+        to_text = self._escape
+        self._escape = lambda value: value if isinstance(value, Html) else to_text(value)
 
 
 def _load() -> dict[str, _Template]:
@@ -76,33 +94,51 @@ def link(path: str, parameters: Sequence[tuple[str, object]]) -> str:
     return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
 
 
+def _in_units(size: int, count: int) -> str:
+    """Return a number of units, of that many seconds each: `5 min`."""
+    if size == _DAY:
+        text = ngettext("{count} d", "{count} d", count)
+    elif size == _HOUR:
+        text = ngettext("{count} h", "{count} h", count)
+    else:
+        text = _("{count} min") if size == _MINUTE else _("{count} s")
+    return text.format(count=count)
+
+
 def span(seconds: float) -> str:
     """Return a duration in words, in its two largest units: `2 h 5 min`."""
     left = max(0, round(seconds))
     parts = []
-    for unit, size in _UNITS:
+    for size in (_DAY, _HOUR, _MINUTE, 1):
         count, left = divmod(left, size)
         if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "now"
+            parts.append(_in_units(size, count))
+    return " ".join(parts[:2]) or _("now")
 
 
 def ago(at: float | None, now: float) -> str:
     """Return a past time in words, in its largest unit: `5 min ago`."""
     if at is None:
-        return "never"
+        return _("never")
     seconds = now - at
-    for unit, size in _UNITS[:-1]:
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit} ago"
-    return "just now"
+    if seconds < _MINUTE:
+        return _("just now")
+    if seconds < _HOUR:
+        return _("{count} min ago").format(count=int(seconds // _MINUTE))
+    if seconds < _DAY:
+        count = int(seconds // _HOUR)
+        return ngettext("{count} h ago", "{count} h ago", count).format(count=count)
+    count = int(seconds // _DAY)
+    return ngettext("{count} d ago", "{count} d ago", count).format(count=count)
 
 
 def elapsed(seconds: float) -> str:
     """Return the time between two messages: `+84 ms`, `+3.9 s`, `+3 min 12 s`."""
     if seconds < 1:
         return f"+{max(0, round(1000 * seconds))} ms"
-    return f"+{seconds:.1f} s" if seconds < _MINUTE else f"+{span(seconds)}"
+    if seconds < _MINUTE:
+        return "+" + _("{count} s").format(count=decimal(seconds, 1))
+    return f"+{span(seconds)}"
 
 
 def counter(seconds: float) -> str:
@@ -122,6 +158,11 @@ def moment(at: float) -> str:
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(at))
 
 
+def date_time(at: float) -> str:
+    """Return a Unix time as UTC in the order of the language, for browsers without scripts."""
+    return strftime(pgettext("strftime", "%Y-%m-%d %H:%M:%S"), gmtime(at))
+
+
 # Browsers by the token in their User-Agent, in this order: most also name other browsers.
 _BROWSERS = (
     *(("Edg", "Edge"), ("OPR", "Opera"), ("SamsungBrowser", "Samsung Internet")),
@@ -137,13 +178,71 @@ _SYSTEMS = (
 _LONGEST_BROWSER = 60  # characters
 
 
-def browser_of(user_agent: str) -> str:
-    """Return a short name for a User-Agent: `Firefox 128 on Linux`."""
+def _browser(user_agent: str) -> tuple[str, str]:
+    """Return the names of a browser and of its system, each "" if it is not known."""
     for token, name in _BROWSERS:
         if version := re.search(rf"\b{token}/(\d{{1,4}})", user_agent):
-            system = next((f" on {name}" for word, name in _SYSTEMS if word in user_agent), "")
-            return f"{name} {version[1]}{system}"
-    return user_agent[:_LONGEST_BROWSER] or "unknown browser"
+            system = next((name for word, name in _SYSTEMS if word in user_agent), "")
+            return f"{name} {version[1]}", system
+    return user_agent[:_LONGEST_BROWSER], ""
+
+
+def browser_of(user_agent: str) -> str:
+    """Return a short name for a User-Agent, for the audit: `Firefox 128 on Linux`."""
+    return " on ".join(filter(None, _browser(user_agent))) or "unknown browser"
+
+
+def shown_browser(user_agent: str) -> str:
+    """Return a short name for a User-Agent in the language of the request."""
+    browser, system = _browser(user_agent)
+    if browser and system:
+        return _("{browser} on {system}").format(browser=browser, system=system)
+    return browser or _("unknown browser")
+
+
+def some_of(names: Sequence[str], count: int) -> str:
+    """Return names as a list, and how many of `count` are not among them."""
+    text = ", ".join(names)
+    if not names or (more := count - len(names)) <= 0:
+        return text
+    return _("{names} and {count} more").format(names=text, count=thousands(more))
+
+
+def time_element(at: float) -> Html:
+    """Return a time as a <time> element, which scripts show in the zone of the browser."""
+    return Html(f'<time datetime="{moment(at)}" data-show="both">{date_time(at)}</time>')
+
+
+def clock_time(at: float) -> Html:
+    """Return the hour and minute of a time as a <time> element."""
+    text = moment(at)
+    return Html(f'<time datetime="{text}" data-show="time">{text[11:16]}</time>')
+
+
+def time_ago(at: float, now: float) -> Html:
+    """Return a past time in words as a <time> element."""
+    return Html(f'<time datetime="{moment(at)}" title="{moment(at)}">{ago(at, now)}</time>')
+
+
+def refusal_line(row: Refusal, now: float, what: str, status: int | None = None) -> Html:
+    """Return how often and by which phone a request was refused, as one sentence of HTML.
+
+    `what` names the request; `status` is that of the response.
+    """
+    if row.count > 1:
+        text = _("{what}, {count} times, the last {ago}, from <mono>{address}</mono>")
+    else:
+        text = _("{what}, {ago}, from <mono>{address}</mono>")
+    line = rich(
+        text,
+        what=what,
+        count=thousands(row.count),
+        ago=time_ago(row.last_at, now),
+        address=row.address,
+    )
+    if row.device:
+        line = rich(_("{line} by {device}"), line=line, device=row.device)
+    return Html(f"{line}." if status is None else f"{line}: {status}.")
 
 
 def initials(name: str) -> str:
@@ -152,18 +251,29 @@ def initials(name: str) -> str:
     return (words[0][0] + words[-1][0] if len(words) > 1 else name[:2]).upper()
 
 
+def as_sentence(clause: str) -> str:
+    """Return a clause of another part as a sentence in the language of the request."""
+    return translated_sentence(clause)
+
+
+_STATE_NAMES = {"online": N_("online"), "offline": N_("offline"), "disabled": N_("disabled")}
+
 # Functions that every template may call.
 _FUNCTIONS = {
     function.__name__: function
     for function in (
-        *(static, ago, elapsed, span, moment, browser_of, as_sentence),
-        *(counter, ladder_link),
+        *(static, ago, elapsed, span, moment, date_time, shown_browser, as_sentence),
+        *(counter, ladder_link, thousands, decimal, rich, script_texts),
+        *(some_of, time_ago, time_element, clock_time, refusal_line),
+        *(_, ngettext, pgettext, translated, current_code),
     )
 }
 # What the layout and the pages of users need besides.
 _FRAME = {
     "initials": initials,
     "next_theme": next_theme,
+    "state_names": _STATE_NAMES,
+    "theme_names": THEME_NAMES,
     "groups": GROUPS,
     "bar": BAR,
     "menu": MENU,

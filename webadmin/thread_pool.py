@@ -1,6 +1,7 @@
 """A bounded pool of real threads for slow work, so that SIP is not delayed."""
 
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TypeVar
 
 from gevent.threadpool import ThreadPool
@@ -26,17 +27,19 @@ class Workers:
     def run(self, function: Callable[[], T]) -> T:
         """Run `function` in a thread and wait for its result; other greenlets run meanwhile.
 
+        It has the language of the request.
         The function must not use gevent or the database.  Raises TooBusy, and the errors of the
         function.
         """
         if self._waiting >= self._most:
             raise TooBusy("the server is busy; try again in a minute")
         outcome: list[T] = []
+        context = copy_context()
 
         def catch_errors() -> Exception | None:
             # The pool prints every exception that reaches it.
             try:
-                outcome.append(function())
+                outcome.append(context.run(function))
             except Exception as error:  # noqa: BLE001 -- raised again in run
                 return error
             return None

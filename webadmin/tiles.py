@@ -1,11 +1,13 @@
 """The four tiles of the overview: a number, a sentence, and the line of a day."""
 
-from time import gmtime, strftime
 from typing import NamedTuple
 
 from sip.monitor.day_lines import SLOTS, Line, points
 from webadmin.context import AppContext
-from webadmin.templates import span
+from webadmin.language import _, ngettext, translated
+from webadmin.numbers import thousands
+from webadmin.rich_text import rich
+from webadmin.templates import clock_time, span
 
 
 class Tile(NamedTuple):
@@ -47,48 +49,62 @@ def _with_line(tile: Tile, line: Line, now: float, *, unknown: float | None = No
 def _online(context: AppContext) -> Tile:
     now, online, users = context.clock(), len(context.phones), len(context.users)
     before = context.lines.online_an_hour_ago(now)
-    text = "counted for less than an hour"
+    text = _("counted for less than an hour")
     if before is not None:
         change = online - round(before)
-        text = f"{abs(change):,} {'more' if change > 0 else 'fewer'} than an hour ago"
-        text = text if change else "as many as an hour ago"
-    small = f"of {users:,} {'user' if users == 1 else 'users'}"
-    tile = Tile("online", "Phones online", "/users?status=online", f"{online:,}", small, text)
+        text = _("as many as an hour ago")
+        if change:
+            text = (
+                _("{count} more than an hour ago")
+                if change > 0
+                else _("{count} fewer than an hour ago")
+            )
+        text = text.format(count=thousands(abs(change)))
+    small = ngettext("of {count} user", "of {count} users", users).format(count=thousands(users))
+    title = _("Phones online")
+    tile = Tile("online", title, "/users?status=online", thousands(online), small, text)
     return _with_line(tile, context.lines.online, now)
 
 
 def _calls(context: AppContext) -> Tile:
     now, lines, count = context.clock(), context.lines, len(context.calls)
     ringing = lines.ringing()
-    text = "no call today"
+    text = _("no call today")
     if lines.most_calls:
-        at = strftime("%H:%M", gmtime(lines.most_calls_at))
-        text = f"most today: {lines.most_calls:,} at {at} UTC"
-    tile = Tile("calls", "Calls now", "/calls", f"{count:,}", f"{ringing:,} ringing", text)
+        text = rich(
+            _("most today: {count} at {time} <utc>UTC</utc>"),
+            count=thousands(lines.most_calls),
+            time=clock_time(lines.most_calls_at),
+        )
+    small = _("{count} ringing").format(count=thousands(ringing))
+    tile = Tile("calls", _("Calls now"), "/calls", thousands(count), small, text)
     return _with_line(tile, lines.calls, now)
 
 
 def _today(context: AppContext) -> Tile:
     today = context.calls_today()
-    text = "none has ended yet"
+    text = _("none has ended yet")
     if today.calls:
-        text = f"{100 * today.answered // today.calls} % answered"
+        text = _("{number} % answered").format(number=100 * today.answered // today.calls)
     if today.average_talk is not None:
-        text += f" · {span(max(1, today.average_talk))} on average"
-    tile = Tile("today", "Calls today", "/history", f"{today.calls:,}", "", text, tone="info")
+        talk = span(max(1, today.average_talk))
+        text += " · " + _("{span} on average").format(span=talk)
+    title, figure = _("Calls today"), thousands(today.calls)
+    tile = Tile("today", title, "/history", figure, "", text, tone="info")
     return _with_line(tile, context.lines.ended, context.clock(), unknown=0)
 
 
 def _refused(context: AppContext) -> Tile:
     now = context.clock()
     lately = context.lines.refused_lately(now)
-    small = f"by {lately.phones:,} {'phone' if lately.phones == 1 else 'phones'}"
-    text = (
-        f"{lately.cause_count:,} times: {lately.cause}" if lately.count else "nothing was refused"
-    )
-    tile = Tile(
-        "refused", "Refused, last hour", "/trouble", f"{lately.count:,}", small, text, tone="bad"
-    )
+    small = ngettext("by {count} phone", "by {count} phones", lately.phones)
+    small = small.format(count=thousands(lately.phones))
+    text = _("nothing was refused")
+    if lately.count:
+        text = ngettext("{count} time: {cause}", "{count} times: {cause}", lately.cause_count)
+        text = text.format(count=thousands(lately.cause_count), cause=translated(lately.cause))
+    title, figure = _("Refused, last hour"), thousands(lately.count)
+    tile = Tile("refused", title, "/trouble", figure, small, text, tone="bad")
     if lately.count:
         tile = tile._replace(text_href="/trouble")
     return _with_line(tile, context.lines.refused, now, unknown=0)

@@ -6,6 +6,7 @@ from sip.store.audit import Act
 from sip.store.tokens import MAX_NAME, Role, TokenError
 from webadmin.admins import role_in_form
 from webadmin.context import AppContext, form_value
+from webadmin.language import _
 from webadmin.routes import Result, route
 from webadmin.templates import as_sentence
 
@@ -48,7 +49,7 @@ class TokensPage:
             response.status = 422
             return self.show(as_sentence(str(error)), name, role)
         context.record(Act.TOKEN_ADDED, f"{name}, {role}")
-        text = f"The token {name} was added. It is shown only now:"
+        text = _("The token {name} was added. It is shown only now:").format(name=name)
         return context.flash(PAGE, text, token, "token")
 
     def remove(self) -> Result:
@@ -57,7 +58,8 @@ class TokensPage:
         try:
             context.tokens.remove(name)
         except TokenError:
-            sentence = "There is no such token; it may have been removed."
+            sentence = _("There is no such token; it may have been removed.")
             raise HTTPError(409, sentence) from None
         context.record(Act.TOKEN_REMOVED, name)
-        return context.flash(PAGE, f"The token {name} was removed. It is refused from now on.")
+        text = _("The token {name} was removed. It is refused from now on.").format(name=name)
+        return context.flash(PAGE, text)

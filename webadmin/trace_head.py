@@ -7,6 +7,8 @@ from sip.monitor.trace_ladder import Devices, Outline
 from sip.monitor.trace_message import Kind
 from sip.monitor.traces import Trace
 from webadmin.context import AppContext
+from webadmin.language import _, translated
+from webadmin.numbers import decimal
 from webadmin.templates import span
 
 # Characters of a device in the outcome.
@@ -28,15 +30,15 @@ def head_of(trace: Trace, outline: Outline, call: Call | None) -> Head:
         times = _times(call.rang_seconds if call.answered_at else 0.0, 0.0)
         if call.state is CallState.TALKING:
             device = call.callee.device or outline.to
-            return Head("on", _answered_by(device), [*times, "talking"])
-        return Head("ring", "Ringing", times)
+            return Head("on", _answered_by(device), [*times, _("talking")])
+        return Head("ring", _("Ringing"), times)
     note = trace.note
     if note is None or not note.result:
-        return Head(PILLS.get(outline.kind, "off"), outline.outcome, [])
+        return Head(PILLS.get(outline.kind, "off"), translated(outline.outcome), [])
     times = _times(note.rang_seconds, note.talked_seconds)
     if note.result == CallResult.ANSWERED:
         return Head("on", _answered_by(note.device or outline.to), times)
-    return Head("bad", note.result.capitalize(), times)
+    return Head("bad", translated(note.result).capitalize(), times)
 
 
 def devices_of(context: AppContext, trace: Trace, outline: Outline) -> Devices:
@@ -61,13 +63,13 @@ def _answered_by(device: str) -> str:
     device = device.partition(" (")[0]  # the rest is its system: baresip v4.6.0 (x86_64/Linux)
     if len(device) > _MAX_DEVICE:
         device = f"{device[: _MAX_DEVICE - 1]}…"
-    return f"Answered by {device}" if device else "Answered"
+    return _("Answered by {device}").format(device=device) if device else _("Answered")
 
 
 def _times(rang: float, talked: float) -> list[str]:
-    spans = (("rang", rang), ("talked", talked))
-    return [f"{verb} {_lasting(seconds)}" for verb, seconds in spans if seconds]
+    spans = ((_("rang {span}"), rang), (_("talked {span}"), talked))
+    return [text.format(span=_lasting(seconds)) for text, seconds in spans if seconds]
 
 
 def _lasting(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 1 else span(seconds)
+    return _("{count} s").format(count=decimal(seconds, 1)) if seconds < 1 else span(seconds)

@@ -16,6 +16,7 @@ from sip.monitor.traces import MAX_SEARCHED, MIB, Trace
 from sip.store.audit import Act
 from webadmin.context import AppContext, form_value, is_full_page
 from webadmin.ladder_svg import drawing_of
+from webadmin.language import _
 from webadmin.pager import by_cursor, page_number
 from webadmin.routes import Result, route
 from webadmin.templates import link
@@ -164,10 +165,11 @@ class TracePages:
         context.traces.pin(username)
         if username:
             context.record(Act.TRACE_PINNED, username)
-            text = f"Messages of {username} are now kept longer, until the server restarts."
+            text = _("Messages of {name} are now kept longer, until the server restarts.")
+            text = text.format(name=username)
         else:
             context.record(Act.TRACE_UNPINNED)
-            text = "Messages of all users are now kept equally long."
+            text = _("Messages of all users are now kept equally long.")
         is_own = back.startswith(("/traces", "/users/")) and back.isprintable() and "\\" not in back
         return context.flash(back if is_own and back.isascii() else "/traces", text)
 
@@ -295,7 +297,7 @@ def _values(trace: Trace, view: _View, outline: Outline, devices: Devices) -> di
 
 def _title(outline: Outline) -> str:
     names = [outline.from_, outline.to] if outline.to != outline.from_ else [outline.from_]
-    return " → ".join(filter(None, names)) or "Messages"
+    return " → ".join(filter(None, names)) or _("Messages")
 
 
 def _with_secrets(path: str, view: _View) -> str:
@@ -319,7 +321,7 @@ def _parts(trace: Trace, view: _View) -> list[tuple[str, str, bool]]:
         return []
     return [
         (
-            f"{first + 1} to {min(first + MAX_ROWS, total)}",
+            _("{first} to {last}").format(first=first + 1, last=min(first + MAX_ROWS, total)),
             view.link(trace.call_id, **{"from": first or ""}),
             first == view.first,
         )

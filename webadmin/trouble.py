@@ -7,6 +7,7 @@ from sip.store.bans import NoSuchBan
 from sip.transport.flow import network_of
 from webadmin.blocked_logins import MAX_SHOWN, blocked_logins, form_page
 from webadmin.context import AppContext, form_value, redirect
+from webadmin.language import _, translated_sentence
 from webadmin.routes import Result, route
 from webadmin.trouble_service import TroubleService
 
@@ -63,8 +64,9 @@ class TroublePage:
         try:
             self._service.remove_ban(address)
         except (NoSuchBan, ValueError):  # it has expired, or another request has removed it
-            return self._context.flash(page, "This address is not banned.")
-        return self._context.flash(page, f"{address} is no longer banned.")
+            return self._context.flash(page, _("This address is not banned."))
+        text = _("{address} is no longer banned.").format(address=address)
+        return self._context.flash(page, text)
 
     def trust(self) -> Result:
         """Trust a network, and remove the bans in it."""
@@ -72,10 +74,9 @@ class TroublePage:
         try:
             network = self._service.trust(text)
         except ValueError as error:
-            return self.show(f"{error}.", text)
-        return self._context.flash(
-            PAGE, f"{network} is trusted: it is never rate-limited or banned."
-        )
+            return self.show(translated_sentence(str(error)), text)
+        text = _("{network} is trusted: it is never rate-limited or banned.")
+        return self._context.flash(PAGE, text.format(network=network))
 
     def distrust(self) -> Result:
         """Stop trusting a network."""
@@ -83,5 +84,6 @@ class TroublePage:
         try:
             self._service.distrust(network)
         except (NoSuchBan, ValueError):
-            return self._context.flash(PAGE, "This network is not trusted.")
-        return self._context.flash(PAGE, f"{network} is no longer trusted.")
+            return self._context.flash(PAGE, _("This network is not trusted."))
+        text = _("{network} is no longer trusted.").format(network=network)
+        return self._context.flash(PAGE, text)

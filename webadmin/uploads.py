@@ -7,6 +7,7 @@ import gevent
 from bottle import BaseRequest, FileUpload, HTTPError, HTTPResponse, request
 
 from webadmin.context import AppContext
+from webadmin.language import N_
 
 # Largest form with a file, in octets.
 MAX_UPLOAD_BYTES = 32 * 1024 * 1024
@@ -14,7 +15,7 @@ MAX_UPLOAD_BYTES = 32 * 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 _PIECES_AT_ONCE = 16  # a megabyte; then other greenlets run
 
-_UNREADABLE = "The upload cannot be read. Choose the file again."
+_UNREADABLE = N_("The upload cannot be read. Choose the file again.")
 
 
 class Upload(NamedTuple):
@@ -53,7 +54,7 @@ def uploaded(context: AppContext, *boxes: str) -> Upload:
     except (HTTPResponse, LookupError, ValueError):  # an unknown charset, or a malformed body
         raise ValueError(_UNREADABLE) from None
     if not content.strip():
-        raise ValueError("Choose a file, or paste some rows.")
+        raise ValueError(N_("Choose a file, or paste some rows."))
     return Upload(io.BytesIO(content), ticked)
 
 

@@ -7,6 +7,7 @@ from sip.core.guard.guard import BlockedLogin
 from sip.monitor.refusals import Refusal
 from sip.transport.flow import network_of
 from webadmin.context import AppContext
+from webadmin.language import _, ngettext
 from webadmin.templates import ago, span
 
 # Banners on the page; the blocked logins from other addresses are in a table.
@@ -14,12 +15,11 @@ MAX_BANNERS = 2
 
 
 class Banner(NamedTuple):
-    """One blocked login: what happened, by which device and when, and how long it lasts."""
+    """One blocked login: what happened, the rest of that sentence, and how long it lasts."""
 
     address: str
     title: str
-    device: str
-    last: str
+    rest: str
     wait: str
     is_banned: bool
 
@@ -32,18 +32,29 @@ def banners(
     found = []
     for login in blocked[:MAX_BANNERS]:
         row = last_refusal(refusals, login.username, login.address)
-        times = "once" if login.tries == 1 else f"{login.tries} times"
+        title = ngettext(
+            "Wrong password, once from {address}",
+            "Wrong password, {count} times from {address}",
+            login.tries,
+        )
         found.append(
             Banner(
                 login.address,
-                f"Wrong password, {times} from {login.address}",
-                row.device if row else "",
-                ago(row.last_at, now) if row else "",
+                title.format(count=login.tries, address=login.address),
+                _rest(row, now),
                 span(login.until - now),
                 login.is_banned,
             )
         )
     return found
+
+
+def _rest(row: Refusal | None, now: float) -> str:
+    """Return by which device it happened last, and when."""
+    if row is None:
+        return "."
+    text = _(" by {device}, the last {ago}.") if row.device else _(", the last {ago}.")
+    return text.format(device=row.device, ago=ago(row.last_at, now))
 
 
 def last_refusal(rows: Sequence[Refusal], username: str, address: str) -> Refusal | None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sip.monitor.calls import CallResult
 from webadmin.context import AppContext, PastCall
+from webadmin.language import N_, _
 from webadmin.templates import counter, ladder_link, span
 
 # Calls on the page; a link shows all.
@@ -12,13 +13,13 @@ SOME_CALLS = 8
 
 # The text and the class of the pill of each result.
 _PILLS = {
-    CallResult.ANSWERED: ("Answered", "on"),
-    CallResult.MISSED: ("Missed", "ring"),
-    CallResult.BUSY: ("Busy", "off"),
-    CallResult.DECLINED: ("Declined", "off"),
-    CallResult.CANCELLED: ("Cancelled", "off"),
-    CallResult.REFUSED: ("Refused", "bad"),
-    CallResult.FAILED: ("Failed", "bad"),
+    CallResult.ANSWERED: (N_("Answered"), "on"),
+    CallResult.MISSED: (N_("Missed"), "ring"),
+    CallResult.BUSY: (N_("Busy"), "off"),
+    CallResult.DECLINED: (N_("Declined"), "off"),
+    CallResult.CANCELLED: (N_("Cancelled"), "off"),
+    CallResult.REFUSED: (N_("Refused"), "bad"),
+    CallResult.FAILED: (N_("Failed"), "bad"),
 }
 
 
@@ -50,13 +51,15 @@ def _row(context: AppContext, call: PastCall, user_id: int) -> UserCall:
     if call.talked_seconds:
         lasted = counter(call.talked_seconds)
     else:
-        lasted = f"rang {span(call.rang_seconds)}" if call.rang_seconds >= 1 else ""
+        lasted = (
+            _("rang {span}").format(span=span(call.rang_seconds)) if call.rang_seconds >= 1 else ""
+        )
     is_answered = call.result == CallResult.ANSWERED
     return UserCall(
         is_outgoing,
         other.name or number,
         number if other.name else "",
-        result,
+        _(result),
         pill,
         lasted,
         "" if is_answered else call.cause,

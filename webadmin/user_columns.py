@@ -4,6 +4,7 @@ from bottle import HTTPResponse, request, response
 
 from webadmin.context import redirect
 from webadmin.encryption import is_encrypted
+from webadmin.language import N_
 
 COOKIE = "sipserver_columns"
 _COOKIE_SECONDS = 365 * 24 * 3600
@@ -11,13 +12,13 @@ _NONE = "none"  # a cookie without a value is no cookie
 
 # The user name is always there, and the realm only where there are several.
 COLUMNS = {
-    "display_name": "Display name",
-    "state": "State",
-    "device": "Device",
-    "address": "Address",
-    "realm": "Realm",
-    "last_seen": "Last seen",
-    "ha1": "HA1",
+    "display_name": N_("Display name"),
+    "state": N_("State"),
+    "device": N_("Device"),
+    "address": N_("Address"),
+    "realm": N_("Realm"),
+    "last_seen": N_("Last seen"),
+    "ha1": N_("HA1"),
 }
 
 

@@ -18,7 +18,9 @@ from webadmin.call_settings_form import FormValues, changes_of, posted_values, v
 from webadmin.context import AppContext, form_value, redirect
 from webadmin.desk_phones import desk_phones
 from webadmin.group_service import GroupService
+from webadmin.language import N_, _, translated, translated_sentence
 from webadmin.pager import by_number, page_number
+from webadmin.password_notes import SHOWN_ONCE, weakness_note
 from webadmin.phone_settings import phone_settings
 from webadmin.phone_setups import Shown
 from webadmin.routes import Needs, Result, route
@@ -32,14 +34,23 @@ _ID = "[0-9]{1,18}"  # fits SQLite's 64-bit integers
 _SORTS = {"username": False, "display_name": False, "state": False, "last_seen": True}
 # Refusals on the page of a user; /trouble has all.
 SOME_REFUSALS = 5
-_SHOWN_ONCE = "This password is shown only now:"
 # States that the list can be filtered by, in the order of the chips.
-_STATES = ("online", "offline", "trouble", "never", "disabled")
+_STATES = {
+    "online": N_("Online"),
+    "offline": N_("Offline"),
+    "trouble": N_("Trouble"),
+    "never": N_("Never"),
+    "disabled": N_("Disabled"),
+}
+# The sentence after a phone was signed off.
+SIGNED_OFF = N_(
+    "The phone is signed off. It registers again by itself if it still has the password."
+)
 
 
 def mount(app: Bottle, context: AppContext) -> None:
     """Add the routes under /users to `app`, but for those of imports."""
-    app.router.add_filter("id", lambda _: (_ID, int, None))
+    app.router.add_filter("id", lambda config: (_ID, int, None))
     new = NewUserPage(context)
     bulk = BulkPages(context, lambda: _with_trouble(context), _list_query)
     route(app, "GET", "/users", UserList(context, bulk).show)
@@ -116,7 +127,7 @@ class UserList:
         """Return the states to filter by, with the number of all users in each."""
         counts = self._context.directory.counts()
         numbers = {"": counts.total, "trouble": len(question.trouble)}
-        words = {"": "All", **{state: state.capitalize() for state in _STATES}}
+        words = {"": _("All"), **{state: _(name) for state, name in _STATES.items()}}
         return [
             (state, word, numbers[state] if state in numbers else getattr(counts, state))
             for state, word in words.items()
@@ -155,9 +166,9 @@ class NewUserPage:
         except UserExists as error:
             errors = {"username": sentence(error)}
         else:
-            text = f"{added.username} was added."
+            text = _("{name} was added.").format(name=added.username)
             if how == "make":
-                return _set_up(context, added.id, f"{text} {_SHOWN_ONCE}", added.password)
+                return _set_up(context, added.id, f"{text} {_(SHOWN_ONCE)}", added.password)
             return _set_up(context, added.id, text + _weakness_note(password or "", username))
         return self._form(
             errors, username=username, display_name=display_name, realm=realm, how=how
@@ -220,7 +231,7 @@ class UserPage:
             return self._change(
                 number,
                 lambda: self._accounts.change(number, display_name=name),
-                "The display name of {} was changed.",
+                _("The display name of {name} was changed."),
             )
         except InvalidFields as error:
             response.status = 422
@@ -239,7 +250,7 @@ class UserPage:
         except AliasExists as error:
             errors = {"aliases": sentence(error)}
         else:
-            text = f"The settings for calls to {entry.username} were changed."
+            text = _("The settings for calls to {name} were changed.").format(name=entry.username)
             return _flash(self._context, number, text + warning_of_targets(unknown))
         response.status = 422
         return self.show(number, errors=errors, call_values=values)
@@ -256,9 +267,9 @@ class UserPage:
             return self.show(number, errors=sentences(error), how="type")
         name = entry.username
         if how == "make":
-            text = f"{name} has a new password. It is shown only now:"
+            text = _("{name} has a new password. It is shown only now:").format(name=name)
             return _set_up(self._context, number, text, generated)
-        text = f"The password of {name} was changed."
+        text = _("The password of {name} was changed.").format(name=name)
         return _set_up(self._context, number, text + _weakness_note(password or "", name))
 
     def enable(self, number: int) -> Result:
@@ -266,7 +277,7 @@ class UserPage:
         return self._change(
             number,
             lambda: self._accounts.change(number, enabled=True),
-            "{} is enabled: its phones can register again.",
+            _("{name} is enabled: its phones can register again."),
         )
 
     def disable(self, number: int) -> Result:
@@ -274,7 +285,7 @@ class UserPage:
         return self._change(
             number,
             lambda: self._accounts.change(number, enabled=False),
-            "{} is disabled: its phones are refused, and it cannot be called.",
+            _("{name} is disabled: its phones are refused, and it cannot be called."),
         )
 
     def remove_contact(self, number: int) -> Result:
@@ -286,7 +297,7 @@ class UserPage:
             self._accounts.remove_registration(f"{number}-{key}")
             return user
 
-        text = "The phone is signed off. It registers again by itself if it still has the password."
+        text = _(SIGNED_OFF)
         return self._change(number, change, text)
 
     def remove(self, number: int) -> Result:
@@ -303,8 +314,8 @@ class UserPage:
             username = self._accounts.restore(number)
         except (NoSuchUser, UserExists) as error:
             raise HTTPError(409, sentence(error)) from None
-        text = f"{username} was restored. Its phones will register again."
-        return _flash(self._context, number, text)
+        text = _("{name} was restored. Its phones will register again.")
+        return _flash(self._context, number, text.format(name=username))
 
     def _entry(self, number: int) -> Entry:
         try:
@@ -318,7 +329,7 @@ class UserPage:
             entry = change()
         except NoSuchUser as error:
             raise HTTPError(404, sentence(error)) from None
-        return _flash(self._context, number, text.format(entry.username))
+        return _flash(self._context, number, text.format(name=entry.username))
 
 
 def _flash(context: AppContext, number: int, text: str, secret: str = "") -> Result:
@@ -391,15 +402,17 @@ def sentences(error: InvalidFields) -> dict[str, str]:
 
 def warning_of_targets(unknown: Sequence[str]) -> str:
     """Return a sentence, with a space before it, for each target that does not exist; or ""."""
-    return "".join(
-        f" Attention: there is no user, alias or group {name}; calls cannot be forwarded there."
-        for name in unknown
+    text = _(
+        " Attention: there is no user, alias or group {name}; calls cannot be forwarded there."
     )
+    return "".join(text.format(name=name) for name in unknown)
 
 
 def sentence(error: Exception | str) -> str:
     """Return the text of an error as a sentence; a user name at its start is not capitalized."""
     text = str(error)
+    if translated(text) != text:
+        return translated_sentence(text)
     begins_plain = text.startswith(("the ", "there ", "a group ", "forwarding "))
     return f"{text[0].upper() if begins_plain else text[0]}{text[1:]}."
 
@@ -417,5 +430,4 @@ def _chosen_password() -> tuple[str | None, str]:
 
 
 def _weakness_note(password: str, username: str) -> str:
-    reason = weakness(password, username)
-    return f" The password is weak: it {reason}." if reason else ""
+    return weakness_note(weakness(password, username))

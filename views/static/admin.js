@@ -2,16 +2,23 @@
 "use strict";
 document.documentElement.classList.add("js");
 
+// The texts of all scripts in the language of the page.
+const TEXTS = JSON.parse(document.body.dataset.texts);
 const UNITS = [["h", 3600], ["min", 60], ["s", 1]];
+
+/** Put values in the places of a text: {name}. */
+function filled(text, values) {
+  return text.replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
+}
 
 /** Return seconds in words as the server does, in the two largest units. */
 function inWords(seconds) {
-  if (seconds <= 0) return "now";
+  if (seconds <= 0) return TEXTS.now;
   const parts = [];
   for (const [name, size] of UNITS) {
     const count = Math.floor(seconds / size);
     seconds -= count * size;
-    if (count) parts.push(`${count} ${name}`);
+    if (count) parts.push(filled(TEXTS[name], { count }));
   }
   return parts.slice(0, 2).join(" ");
 }
@@ -40,8 +47,8 @@ async function copy(button) {
   } catch {
     copied = document.execCommand("copy");
   }
-  button.textContent = copied ? "Copied" : "Selected";
-  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  button.textContent = copied ? TEXTS.copied : TEXTS.selected;
+  setTimeout(() => { button.textContent = TEXTS.copy; }, 2000);
 }
 
 /** Give each value for a phone a button that copies it. */
@@ -54,8 +61,8 @@ function addCopyButtons() {
     button.type = "button";
     button.className = "s";
     button.dataset.copy = "";
-    button.textContent = "Copy";
-    button.ariaLabel = `Copy: ${value.previousElementSibling.textContent}`;
+    button.textContent = TEXTS.copy;
+    button.ariaLabel = filled(TEXTS.copyOf, { name: value.previousElementSibling.textContent });
     place.append(button);
     value.after(place);
   }
@@ -144,8 +151,8 @@ document.addEventListener("click", async (event) => {
     const response = await fetch(link.dataset.copyOf);
     if (!response.ok) throw new Error(response.statusText);
     await navigator.clipboard.writeText(await response.text());
-    link.textContent = "Copied";
-    setTimeout(() => { link.textContent = "Copy as text"; }, 2000);
+    link.textContent = TEXTS.copied;
+    setTimeout(() => { link.textContent = TEXTS.copyAsText; }, 2000);
   } catch {
     location.assign(link.href);
   }

@@ -39,7 +39,7 @@
   function open() {
     close();
     source = new EventSource("/calls/events");
-    source.addEventListener("open", () => say("live"));
+    source.addEventListener("open", () => say(TEXTS.live));
     source.addEventListener("changed", refresh);
     source.addEventListener("ended", () => { close(); location.reload(); });
     source.addEventListener("error", () => {
@@ -63,7 +63,7 @@
   });
   // The refreshed page has an empty "live" mark.
   document.addEventListener("htmx:after:swap", () => {
-    if (source?.readyState === EventSource.OPEN) say("live");
+    if (source?.readyState === EventSource.OPEN) say(TEXTS.live);
     countUp();
   });
   window.addEventListener("pagehide", close);

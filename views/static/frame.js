@@ -12,7 +12,7 @@ function showTheme(theme) {
   if (isSystem) delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
   document.querySelector("meta[name=color-scheme]").content = isSystem ? "light dark" : theme;
-  button.textContent = `Theme: ${theme}`;
+  button.textContent = filled(TEXTS.theme, { name: TEXTS[theme] });
   button.value = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
 }
 
@@ -30,18 +30,23 @@ window.addEventListener("storage", ({ key, newValue }) => {
 
 // Shortcuts of one letter can be switched off (WCAG 2.2, 2.1.4), and rest while a field has focus.
 const SHORTCUTS = [
-  ["/", "Search users"],
-  ["g o", "Overview", "/"],
-  ["g c", "Calls", "/calls"],
-  ["g h", "History", "/history"],
-  ["g u", "Users", "/users"],
-  ["g t", "Trouble", "/trouble"],
-  ["?", "This list"],
+  ["/", TEXTS.searchUsers],
+  ["g o", TEXTS.overview, "/"],
+  ["g c", TEXTS.calls, "/calls"],
+  ["g h", TEXTS.history, "/history"],
+  ["g u", TEXTS.users, "/users"],
+  ["g t", TEXTS.trouble, "/trouble"],
+  ["?", TEXTS.thisList],
 ];
 const FIELDS = "input, select, textarea, dialog, [contenteditable]";
 const shortcutsButton = document.querySelector("[data-shortcuts] button");
 let lastKey = "";
 let lastKeyAt = 0;
+
+/** Return a text as HTML. */
+function escaped(text) {
+  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+}
 
 function shortcutsAreOn() {
   return localStorage.getItem("shortcuts") !== "off";
@@ -53,14 +58,15 @@ function showShortcuts() {
   if (!dialog) {
     const rows = SHORTCUTS.map(
       ([keys, name]) =>
-        `<dt>${keys.split(" ").map((key) => `<kbd>${key}</kbd>`).join(" then ")}</dt><dd>${name}</dd>`,
+        `<dt>${keys.split(" ").map((key) => `<kbd>${key}</kbd>`).join(` ${escaped(TEXTS.then)} `)}</dt>
+         <dd>${escaped(name)}</dd>`,
     );
     document.body.insertAdjacentHTML(
       "beforeend",
       `<dialog id="shortcuts" aria-labelledby="shortcuts-title">
-       <h2 id="shortcuts-title">Keyboard shortcuts</h2><dl class="kv">${rows.join("")}</dl>
-       <label><input type="checkbox"> Use these shortcuts</label>
-       <form method="dialog"><button>Close</button></form></dialog>`,
+       <h2 id="shortcuts-title">${escaped(TEXTS.shortcuts)}</h2><dl class="kv">${rows.join("")}</dl>
+       <label><input type="checkbox"> ${escaped(TEXTS.useShortcuts)}</label>
+       <form method="dialog"><button>${escaped(TEXTS.close)}</button></form></dialog>`,
     );
     dialog = document.getElementById("shortcuts");
     dialog.querySelector("input").addEventListener("change", (event) => {

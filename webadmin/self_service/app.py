@@ -23,6 +23,8 @@ from sip.store.users import NoSuchUser, UserExists
 from webadmin.context import Actor, AppContext, form_value, redirect
 from webadmin.encryption import is_encrypted
 from webadmin.http.compression import WSGIApp
+from webadmin.language import N_, _, translated
+from webadmin.password_notes import weakness_note
 from webadmin.request_checks import catch_errors, check_form_request
 from webadmin.routes import Result, route
 from webadmin.self_service.sessions import SESSION_SECONDS, UserSession, UserSessions
@@ -30,6 +32,7 @@ from webadmin.self_service.sign_in import PasswordCheck, SignInBlocked
 from webadmin.sign_in_limits import SignInLimiter
 from webadmin.templates import as_sentence
 from webadmin.user_calls import last_calls
+from webadmin.users import SIGNED_OFF
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +42,8 @@ COOKIE = "sipserver_me"
 SOME_REFUSALS = 5
 
 _SENTENCES = {
-    404: "There is no page at this address.",
-    405: "This page does not support that request method.",
+    404: N_("There is no page at this address."),
+    405: N_("This page does not support that request method."),
 }
 
 
@@ -74,7 +77,9 @@ class OwnPage:
         session = self._session()
         if session is None:
             has_ended = bool(request.get_cookie(COOKIE))
-            return self._form(notice="Your session has ended. Sign in again." if has_ended else "")
+            return self._form(
+                notice=_("Your session has ended. Sign in again.") if has_ended else ""
+            )
         return self._page(session, errors)
 
     def sign_in(self) -> Result:
@@ -88,7 +93,7 @@ class OwnPage:
             return self._form(self._blocked(error), username=username, realm=realm)
         if account is None:
             response.status = 403
-            text = "The user name or the password is wrong."
+            text = _("The user name or the password is wrong.")
             return self._form(text, username=username, realm=realm)
         if token := request.get_cookie(COOKIE):
             self.sessions.close(token)
@@ -108,14 +113,12 @@ class OwnPage:
         entry, key = self._entry(session), form_value("contact")
         found = [each for each in entry.contacts if each.key == key]
         if not found:
-            session.message = "This phone is not registered any more."
+            session.message = _("This phone is not registered any more.")
             return redirect(PREFIX)
         for each in found:
             self._context.phones.remove_contact(each.aor, each.contact, each.flow)
         self._record(Act.OWN_PHONE, session)
-        session.message = (
-            "The phone is signed off. It registers again by itself if it still has the password."
-        )
+        session.message = _(SIGNED_OFF)
         return redirect(PREFIX)
 
     def change_password(self) -> Result:
@@ -123,7 +126,7 @@ class OwnPage:
         context, session = self._context, self._signed_in()
         current, password, again = map(form_value, ("current", "password", "again"))
         if password != again:
-            return self._refuse(session, again="The two passwords are not the same.")
+            return self._refuse(session, again=_("The two passwords are not the same."))
         try:
             check_password(normalized(password))
         except ValueError as error:
@@ -134,7 +137,7 @@ class OwnPage:
         except SignInBlocked as error:
             return self._page(session, {"current": self._blocked(error)})
         if account is None:
-            return self._refuse(session, current="This password is wrong.")
+            return self._refuse(session, current=_("This password is wrong."))
         try:
             context.users.set_password(username, password, realm, number=session.user_id)
         except NoSuchUser:  # removed at this moment
@@ -146,9 +149,8 @@ class OwnPage:
         token = self.sessions.open(changed)
         _set_cookie(token, SESSION_SECONDS)
         if (new := self.sessions.find(token)) is not None:
-            new.message = "The password was changed. Type it into your phones, too."
-            if reason := weakness(password, username):
-                new.message += f" The password is weak: it {reason}."
+            new.message = _("The password was changed. Type it into your phones, too.")
+            new.message += weakness_note(weakness(password, username))
         return redirect(PREFIX)
 
     def change_calls(self) -> Result:
@@ -167,19 +169,21 @@ class OwnPage:
         except BadSetting as error:
             return self._refuse_calls(session, typed, error.field, str(error))
         except UserExists as error:  # possible after the main realm was renamed
-            text = f"An administrator has to change your aliases first: {error}"
+            text = _("An administrator has to change your aliases first: {reason}")
+            text = text.format(reason=translated(str(error)))
             return self._refuse_calls(session, typed, "dnd", text)
         changed = [field for field in changes if getattr(settings, field) != getattr(before, field)]
         if changed:
             self._record(Act.USER_CALLS, session, f": {settings.text_of(changed)}")
-        session.message = " ".join(["Saved.", *self._unknown_targets(settings, realm)])
+        session.message = " ".join([_("Saved."), *self._unknown_targets(settings, realm)])
         return redirect(PREFIX)
 
     def _unknown_targets(self, settings: CallSettings, realm: str) -> list[str]:
         """Return a sentence for each target that is a name, but not of a user or a group."""
         users, targets = self._context.users, (getattr(settings, field) for field in TARGETS)
+        text = _("There is no user or group {name}: calls that are forwarded there fail.")
         return [
-            f"There is no user or group {target}: calls that are forwarded there fail."
+            text.format(name=target)
             for target in dict.fromkeys(targets)
             if target and ":" not in target and not number_of(target)
             if not is_known_target(users, target, realm)
@@ -288,5 +292,6 @@ def _error_page(context: AppContext, error: HTTPError) -> str:
         log.error("unhandled error while handling %r", request.path, exc_info=error.exception)
     sentence = str(error.body)
     if sentence.startswith(("Not found: ", "Method not allowed")):
-        sentence = _SENTENCES[error.status_code]
-    return context.page("error.tpl", title="Not possible", sentence=sentence, is_of_users=False)
+        sentence = _(_SENTENCES[error.status_code])
+    sentence = translated(_(sentence))
+    return context.page("error.tpl", title=_("Not possible"), sentence=sentence, is_of_users=False)

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from sip.core.guard.guard import Guard
 from sip.store.accounts import MAX_PASSWORD, Account, ha1s, normalized
 from sip.store.users import Users
+from webadmin.language import _
 from webadmin.sign_in_limits import SignInLimiter
 
 # Characters; a longer name is in no account.
@@ -23,8 +24,10 @@ class SignInBlocked(Exception):
     """Too many wrong passwords came from an address; `seconds` is 0 if the end is not known."""
 
     def __init__(self, seconds: float = 0.0) -> None:
-        minutes = f"in {math.ceil(seconds / 60)} min" if seconds else "later"
-        super().__init__(f"Too many wrong passwords. Try again {minutes}.")
+        text = _("Too many wrong passwords. Try again later.")
+        if seconds:
+            text = _("Too many wrong passwords. Try again in {minutes} min.")
+        super().__init__(text.format(minutes=math.ceil(seconds / 60)))
         self.seconds = math.ceil(seconds)
 
 

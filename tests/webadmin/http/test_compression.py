@@ -51,7 +51,7 @@ def test_a_page_is_compressed(browser, context):
     packed = browser.get("/users", **GZIP)
     assert "content-encoding" not in plain.headers
     assert packed.headers["content-encoding"] == "gzip"
-    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding, Accept-Language"
     assert int(packed.headers["content-length"]) == len(packed.body) < len(plain.body) / 5
     assert gzip.decompress(packed.body) == plain.body
     assert packed.headers["cache-control"] == "no-store"
