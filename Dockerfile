@@ -29,7 +29,7 @@ RUN python -m compileall -q sip webadmin
 USER sipserver
 ENV SIPSERVER_DB_PATH=/data/sip_users.db
 VOLUME /data
-EXPOSE 5060/udp 5060/tcp 8080/tcp
+EXPOSE 5060/udp 5060/tcp 5061/tcp 8080/tcp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --start-period=10s --timeout=5s \
     CMD ["python", "-c", "import os, ssl, urllib.request as r; s = 's' * ('SIPSERVER_WEB_CERT' in os.environ); r.urlopen(f'http{s}://127.0.0.1:8080/healthz', timeout=3, context=ssl._create_unverified_context() if s else None)"]

@@ -55,7 +55,8 @@ from sip.transport.dns.resolver import Resolver
 from sip.transport.flow import Flow
 from sip.transport.local_addresses import LocalAddresses
 from sip.transport.receiver import Receiver
-from sip.transport.tcp import Layers, TcpCarrier
+from sip.transport.tcp import TcpCarrier
+from sip.transport.tcp_connection import Layers
 from sip.transport.tls import TlsContexts, TlsWire
 from sip.transport.transport_names import TCP, TLS, UDP, WEB_TRANSPORTS, WS, WSS
 from sip.transport.transports import Transports
@@ -373,7 +374,7 @@ class SipServer:
         except OSError:  # the peer has closed it already
             upgraded.socket.close()
             return
-        wire = TlsWire.of(upgraded.tls) if upgraded.tls else None
+        wire = TlsWire.take_over(*upgraded.tls) if upgraded.tls else None
         transport = WSS if wire else WS
         self.tcp.adopt(upgraded.socket, upgraded.remote, port, transport, wire, upgraded.first)
 

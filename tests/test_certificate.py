@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sip.certificate import expires_at
+from sip.certificate import expires_at, rsa_bits
 
 
 def openssl(*words: str) -> str:
@@ -65,3 +65,11 @@ def test_other_files_are_refused(tmp_path):
     for count in range(len(lines)):  # cut off after each line
         file.write_text("\n".join([begin, *lines[:count], end]))
         assert outcome(file).endswith("has a certificate that cannot be read"), count
+
+
+def test_the_size_of_an_rsa_key_is_read(tmp_path):
+    file = tmp_path / "rsa.pem"
+    files = ("-keyout", f"{file}.key", "-out", str(file))
+    openssl("req", "-x509", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=a", *files)
+    assert rsa_bits(str(file)) == 1024
+    assert rsa_bits(str(certificate(tmp_path / "ec.pem", 90))) == 0

@@ -1,5 +1,6 @@
 """Deploy files: the unit, the image, the firewall, and the manual about them."""
 
+import os
 import re
 import runpy
 import shlex
@@ -217,3 +218,26 @@ def test_continuous_integration_installs_what_the_readme_does():
     ci = (ROOT / ".ci" / "run").read_text()
     assert packages_in(ci) == named - {"python3-venv"}
     assert "apt-get install -y -qq python3-venv" in ci
+
+
+def test_the_hook_of_certbot_hands_over_key_and_certificate(tmp_path):
+    """Readable by the group of the server alone; then the server is told to reload."""
+    live, home, bin_ = tmp_path / "live", tmp_path / "etc", tmp_path / "bin"
+    live.mkdir()
+    bin_.mkdir()
+    for part in ("privkey", "fullchain"):
+        (live / f"{part}.pem").write_text(part)
+    (bin_ / "systemctl").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/told\n')
+    (bin_ / "systemctl").chmod(0o755)
+    environment = {
+        "PATH": f"{bin_}:/usr/bin:/bin",
+        "RENEWED_LINEAGE": str(live),
+        "SIPSERVER_CERTIFICATES": str(home),
+        "SIPSERVER_GROUP": str(os.getgid()),
+    }
+    subprocess.run([ROOT / "deploy" / "certbot-hook"], env=environment, check=True, timeout=30)
+    for part in ("privkey", "fullchain"):
+        file = home / f"{part}.pem"
+        assert (file.read_text(), file.stat().st_mode & 0o777) == (part, 0o640)
+    assert (tmp_path / "told").read_text() == "reload sipserver\n"
+    assert len(list(home.iterdir())) == 2

@@ -1,4 +1,4 @@
-"""The alias of a connection: requests to a peer may go along the one that it opened (RFC 5923 §5)."""
+"""The alias of a connection: requests to a peer may use the one that it opened (RFC 5923 §5)."""
 
 import re
 

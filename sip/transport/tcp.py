@@ -13,11 +13,11 @@ import os
 import socket
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import gevent
 
-from sip.message.framing import BadStream, Framer
+from sip.message.framing import BadStream
 from sip.message.uri import format_host_port
 from sip.monitor.metrics import (
     CLOSED_BUFFER_LIMIT,
@@ -31,7 +31,7 @@ from sip.transport.alias import MAX_ALIASES, alias_port
 from sip.transport.flow import Endpoint, Flow, network_of
 from sip.transport.greenlet_pool import GreenletPool
 from sip.transport.handshakes import HANDSHAKE_MESSAGES, HANDSHAKE_SECONDS, Handshakes
-from sip.transport.tcp_connection import Connection, MessageFramer, Wire
+from sip.transport.tcp_connection import Connection, Layers, MessageFramer, Wire
 from sip.transport.tcp_listener import Listener, PlainSocket, granted_descriptors
 from sip.transport.transport_names import TCP
 
@@ -80,18 +80,6 @@ Receive = Callable[[bytes, Flow], None]
 Closed = Callable[[int], None]
 # Called when a stream can't be cut into messages, to send a last response.
 Refuse = Callable[[BadStream, Flow], None]
-
-
-class Layers(NamedTuple):
-    """The layers of a transport: its connection, its framer, and its wire if it has one.
-
-    `make_wire` gets True for an accepted connection, and the name that the peer of an opened one
-    has to prove.
-    """
-
-    make_framer: Callable[[], MessageFramer] = Framer
-    make_wire: Callable[[bool, str], Wire] | None = None
-    connection: type[Connection] = Connection
 
 
 class TcpCarrier:
@@ -219,7 +207,7 @@ class TcpCarrier:
             framer.feed(first)
             if wire is not None:
                 connection.take(b"")  # OpenSSL may have octets that wake no watcher
-            self.pool.run(connection.read)
+            self.reschedule(connection)  # the caller may be in any greenlet
 
     def _admits(
         self, sock: socket.socket, remote: Endpoint, *, has_handshake: bool = False

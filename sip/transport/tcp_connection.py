@@ -9,13 +9,14 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import gevent
 
 from sip.message.datagram import for_log
-from sip.message.framing import PING, PONG, BadStream
+from sip.message.framing import PING, PONG, BadStream, Framer
 from sip.transport.flow import Endpoint, Flow
 from sip.transport.wake_ups import has_woken
 
@@ -454,3 +455,15 @@ class Connection:
         self._unsent.clear()
         self._waiting = None
         self._carrier.remove(self, cause)
+
+
+class Layers(NamedTuple):
+    """The layers of a transport: its framer, its wire if it has one, and its connection.
+
+    `make_wire` gets True for an accepted connection, and the name that the peer of an opened one
+    has to prove.
+    """
+
+    make_framer: Callable[[], MessageFramer] = Framer
+    make_wire: Callable[[bool, str], Wire] | None = None
+    connection: type[Connection] = Connection

@@ -48,10 +48,12 @@ class TlsWire:
         self.identities: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, state: TlsState) -> "TlsWire":
-        """Return the wire of a connection whose handshake another server has finished."""
+    def take_over(
+        cls, tls: ssl.SSLObject, arrived: ssl.MemoryBIO, leaving: ssl.MemoryBIO
+    ) -> "TlsWire":
+        """Return the wire of a connection whose handshake another server has done."""
         wire = cls.__new__(cls)
-        wire._tls, wire._arrived, wire._leaving = state
+        wire._tls, wire._arrived, wire._leaving = tls, arrived, leaving
         wire._name, wire.identities = "", frozenset()
         wire.is_ready, wire.has_ended = True, False
         return wire
@@ -70,14 +72,17 @@ class TlsWire:
             self._shake_hands()
             if not self.is_ready:
                 return b""
-        pieces = []
+        pieces: list[bytes] = []
         try:
             while piece := self._tls.read(_PIECE):
+                # Usually this was all; another read would take longer than this one.
+                if not self._arrived.pending and not self._tls.pending():
+                    return b"".join(pieces) + piece if pieces else piece
                 pieces.append(piece)
             self.has_ended = True
         except ssl.SSLWantReadError:
             pass
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
     def wrap(self, plain: bytes) -> bytes:
         """Return octets to send, encrypted, after those that are owed.  Raises OSError."""

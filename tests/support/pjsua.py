@@ -291,3 +291,8 @@ class PrivateTcp(Private):
         "regConfig.randomRetryIntervalSec": 0,
     }
     account_setup: ClassVar = Private.account_setup | retries
+
+
+class PjsuaTls(Pjsua):
+    kind = "pjsua2 on TLS"
+    transport = "tls"

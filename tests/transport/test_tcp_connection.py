@@ -13,8 +13,12 @@ from sip.transaction.mailbox import Mailbox
 from sip.transport import tcp as stream
 from sip.transport import tcp_connection as connection
 from sip.transport.flow import Flow
-from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS, Layers, TcpCarrier
-from sip.transport.tcp_connection import MAX_UNSENT_WHILE_CONNECTING, MESSAGES_PER_TURN
+from sip.transport.tcp import MAX_CONNECTIONS_FROM_ADDRESS, MESSAGE_SECONDS, TcpCarrier
+from sip.transport.tcp_connection import (
+    MAX_UNSENT_WHILE_CONNECTING,
+    MESSAGES_PER_TURN,
+    Layers,
+)
 from sip.transport.tcp_listener import PlainSocket, granted_descriptors
 from tests.support.tcp_fixture import HOST, ListeningCarrier, listens, message
 from tests.support.udp_client import until

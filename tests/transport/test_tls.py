@@ -10,12 +10,14 @@ import pytest
 from gevent import socket
 from gevent.ssl import SSLContext
 
+from sip.message.framing import Framer
 from sip.monitor.metrics import CLOSED_HANDSHAKE_LIMIT, CLOSED_TIMEOUT, CONNECTIONS_REFUSED
 from sip.transport import handshakes
 from sip.transport.certificates import ALPN_SIP, Certificate, CertificateError, NextHopContext
 from sip.transport.handshakes import HANDSHAKE_SECONDS, MAX_HANDSHAKES_FROM_ADDRESS
-from sip.transport.tcp import Layers
-from sip.transport.tls import TlsContexts
+from sip.transport.tcp_connection import Layers
+from sip.transport.tcp_listener import PlainSocket
+from sip.transport.tls import TlsContexts, TlsWire
 from tests.support.certificates import Certificates
 from tests.support.tcp_fixture import HOST, ListeningCarrier, message
 from tests.support.udp_client import until
@@ -42,17 +44,17 @@ class TlsPlace(ListeningCarrier):
         self.tls_port = listener.local[1]
         return self
 
-    def raw(self, host: str = HOST) -> socket.socket:
-        peer = socket.create_connection((HOST, self.tls_port), 10.0, (host, 0))
+    def raw(self, host: str = HOST, port: int = 0) -> socket.socket:
+        peer = socket.create_connection((HOST, port or self.tls_port), 10.0, (host, 0))
         self.peers.append(peer)
         return peer
 
-    def encrypted(self, pair: tuple[Path, Path] | None = None):
+    def encrypted(self, pair: tuple[Path, Path] | None = None, port: int = 0):
         context = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(str(self.certificates.ca))
         if pair:
             context.load_cert_chain(*map(str, pair))
-        peer = context.wrap_socket(self.raw(), server_hostname=NAME)
+        peer = context.wrap_socket(self.raw(port=port), server_hostname=NAME)
         self.peers.append(peer)
         return peer
 
@@ -167,6 +169,46 @@ def test_a_handshake_counts_as_four_messages(place: TlsPlace):
     with pytest.raises(OSError, match=r"."):
         place.encrypted()
     assert len(asked) == 4  # one for the connection, and the third of four was refused
+
+
+def test_a_connection_is_taken_over_with_its_octets(place: TlsPlace):
+    """As the web server hands a connection over: part of a message is read, part is not."""
+    listener = socket.socket()
+    listener.bind((HOST, 0))
+    listener.listen()
+    place.peers.append(listener)
+    ready = gevent.spawn(place.encrypted, port=listener.getsockname()[1])
+    raw, remote = listener.accept()
+    arrived, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = place.contexts.certificate.context.wrap_bio(arrived, leaving, server_side=True)
+    is_done = False
+    while not is_done:
+        try:
+            tls.do_handshake()
+            is_done = True
+        except ssl.SSLWantReadError:
+            raw.sendall(leaving.read())
+            arrived.write(raw.recv(65_536))
+    raw.sendall(leaving.read())
+    peer = ready.get(timeout=10)
+    one, two = message("one"), message("two")
+    peer.sendall(one[:9])
+    first = b""
+    while len(first) < 9:
+        try:
+            first += tls.read(9)
+        except ssl.SSLWantReadError:
+            arrived.write(raw.recv(65_536))
+    peer.sendall(one[9:] + two)
+    arrived.write(raw.recv(20))  # a part of a record that no watcher will tell of
+    wire = TlsWire.take_over(tls, arrived, leaving)
+    sock = PlainSocket(raw.family, raw.type, raw.proto, fileno=raw.detach())
+    place.streams.adopt(sock, remote, 8080, "WSS", wire, Framer(), first)
+    assert place.hears(2) == [one, two]
+    flow = place.heard[0][1]
+    assert (flow.transport, flow.local) == ("WSS", (HOST, 8080))
+    place.streams.send(message("back"), flow)
+    assert peer.recv(1000) == message("back")
 
 
 class Server:

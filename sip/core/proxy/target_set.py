@@ -5,7 +5,7 @@ from dataclasses import replace
 from sip.core import causes
 from sip.core.auth.authenticator import Account, Accounts
 from sip.core.domains import Domains, address_of_record
-from sip.core.errors import Refused
+from sip.core.errors import Cause, Refused
 from sip.core.registrar.bindings import Binding
 from sip.core.registrar.location import Location
 from sip.core.target import Target, is_sips
@@ -219,11 +219,15 @@ class TargetSet:
 
         An external caller gets it for each user: it must not learn which phones there are.
         """
-        if self.is_secure and refused.status == 480 and (is_external or self.has_insecure):
-            refused.extra += (("Warning", f'380 {sent_by} "SIPS Not Allowed"'),)
-            if self.has_insecure:
-                refused.set_cause(causes.SIPS_NOT_ALLOWED.of(name=self._names[0][0]))
-        return refused
+        if not self.is_secure or refused.status != 480:
+            return refused
+        if not is_external and not self.has_insecure:
+            return refused
+        cause = Cause(refused.code, refused.cause, refused.cure)
+        if self.has_insecure:
+            cause = causes.SIPS_NOT_ALLOWED.of(name=self._names[0][0])
+        warning = "Warning", f'380 {sent_by} "SIPS Not Allowed"'
+        return Refused(480, cause, reason=refused.reason, extra=(*refused.extra, warning))
 
     def remove_unreachable(self, target: Target) -> bool:
         """Remove all bindings of a phone whose connection is closed and that accepts no other.

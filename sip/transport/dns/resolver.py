@@ -135,6 +135,8 @@ class Resolver:
         A sips: URI means TLS; its `transport=tcp` says what is below (RFC 5630 §3.1.4).
         """
         transport = uri.param("transport")
+        if transport is None and uri.scheme == "sip":  # nearly always
+            return None
         wanted = None if transport is None else transport.upper()
         if uri.scheme == "sips":
             if wanted not in (None, TCP, TLS):
@@ -180,9 +182,10 @@ class Resolver:
         """
         transport, host = self._wanted_transport(uri), _target(uri)
         if is_address(host):
-            port, address = uri.port or default_port(transport), _normal_address(host)
-            name = address if transport == TLS else ""
-            return [Hop(transport or DEFAULT_TRANSPORT, (address, port), name)]
+            end = _normal_address(host), uri.port or default_port(transport)
+            if transport is None:
+                return [Hop(DEFAULT_TRANSPORT, end)]
+            return [Hop(transport, end, end[0] if is_secure(transport) else "")]
         all_services, _ = self._services(uri, transport)
         services = [servers[:MAX_SERVERS] for servers in all_services]
         # Servers of all services are resolved in turn, until there are enough hops, or until a
