@@ -207,6 +207,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         last_calls=lambda user_id, limit: site.history.latest(user_id=user_id, limit=limit),
         warnings=lambda: tuple(current_warnings(site.config, users)),
         running_settings=settings,
+        phone_logins=server.phone_logins,
     )
     stack.callback(site.close)
     webhook.set(config.webhook_url, config.webhook_secret, config.webhook_events)

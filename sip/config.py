@@ -21,6 +21,7 @@ from sip.addresses import (
     parse_origins,
 )
 from sip.core.trunk import Trunk, parse_trunks
+from sip.ice_servers import IceServer, parse_ice_servers
 from sip.monitor.event_names import EVENT_NAMES
 from sip.operator_values import (
     Network,
@@ -359,6 +360,14 @@ class Config:
         parse_event_names,
         "events that are sent to -webhook.url, separated by commas",
         value="NAMES",
+    )
+    phone_ice: tuple[IceServer, ...] = setting(
+        "",
+        parse_ice_servers,
+        "STUN and TURN servers for /phone: stun:HOST or turn:NAME:PASSWORD@HOST, with commas",
+        value="SERVERS",
+        holds_password=lambda servers: any(server.password for server in servers),
+        mask=lambda text: re.sub(r":[^:@,\s]+@", f":{SECRET}@", text),
     )
     provision_secret: str = setting(
         "",

@@ -31,6 +31,7 @@ class _Entry(NamedTuple):
     ha1: str
     account_id: int
     realm: str
+    owner: str
     account: Callable[[], Account | None]
 
 
@@ -43,10 +44,17 @@ class PhoneLogins:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def of(self, account: Account, owner: str) -> PhoneLogin | None:
+        """Return the login that a session, `owner`, has for an account, if it has one."""
+        for name, entry in self._entries.items():
+            if entry.account_id == account.id and entry.owner == owner:
+                return PhoneLogin(name, entry.ha1)
+        return None
+
     def issue(
-        self, account: Account, realm: str, still: Callable[[], Account | None]
+        self, account: Account, realm: str, owner: str, still: Callable[[], Account | None]
     ) -> PhoneLogin:
-        """Return a new login of an account of a realm.
+        """Return a new login of an account of a realm for a session, `owner`.
 
         `still` returns the account, or None once the session has ended.
         """
@@ -56,7 +64,7 @@ class PhoneLogins:
         while len(self._entries) >= MAX_LOGINS:
             del self._entries[next(iter(self._entries))]
         login = PhoneLogin(PREFIX + secrets.token_hex(8), secrets.token_hex(16))
-        self._entries[login.name] = _Entry(login.ha1, account.id, realm, still)
+        self._entries[login.name] = _Entry(login.ha1, account.id, realm, owner, still)
         return login
 
     def find(self, name: str, realm: str) -> tuple[Account, str] | None:

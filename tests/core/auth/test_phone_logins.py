@@ -25,7 +25,7 @@ def session(world: World) -> Session:
 def browser(world: World, session: Session) -> Phone:
     """Alice's phone, which knows a login in place of her password."""
     logins = world.server.phone_logins
-    login = logins.issue(session.account, REALM, lambda: session.account)
+    login = logins.issue(session.account, REALM, "session", lambda: session.account)
     phone = world.phone("alice", registered=False)
     phone.login = login
     return phone
@@ -62,7 +62,7 @@ def test_it_is_for_one_user_only(world: World, browser: Phone):
 def test_it_is_for_one_realm_only(session: Session):
     """The HA1 is not computed from the realm."""
     logins = PhoneLogins()
-    login = logins.issue(session.account, REALM, lambda: session.account)
+    login = logins.issue(session.account, REALM, "session", lambda: session.account)
     assert logins.find(login.name, REALM) == (session.account, login.ha1)
     assert logins.find(login.name, "other.example") is None
 
@@ -71,7 +71,7 @@ def test_an_account_has_a_few_at_most(session: Session):
     """The oldest one ends."""
     logins = PhoneLogins()
     made = [
-        logins.issue(session.account, REALM, lambda: session.account)
+        logins.issue(session.account, REALM, "session", lambda: session.account)
         for _ in range(MAX_OF_ACCOUNT + 2)
     ]
     found = [logins.find(login.name, REALM) is not None for login in made]
@@ -84,5 +84,5 @@ def test_a_browser_has_md5_where_accounts_have_not():
     world = World(settings={"sip_digest": ("SHA-256",)})
     phone = world.phone("alice", registered=False)
     account = world.users.find("alice", REALM)
-    phone.login = world.server.phone_logins.issue(account, REALM, lambda: account)
+    phone.login = world.server.phone_logins.issue(account, REALM, "session", lambda: account)
     assert registers(phone) == 200
