@@ -10,11 +10,12 @@
 </div>
 <noscript><div class="notice bad" role="alert"><p>{{_('The phone needs JavaScript.')}}</p></div></noscript>
 <div class="notice bad" role="alert" id="hindrance" hidden><p></p></div>
-<div class="two" id="phone" data-phone="{{phone}}">
+<div class="{{'two' if session else 'stack'}}" id="phone" data-phone="{{phone}}">
 <section class="card" aria-labelledby="call-title">
 <header><h2 id="call-title">{{_('Call')}}</h2></header>
 <div class="body">
 <p class="call-state" id="call-state" role="status"></p>
+<p id="peer" class="dim" hidden></p>
 <form id="dial">
 <div class="field">
 <label for="number">{{_('Number or name')}}</label>
@@ -59,7 +60,7 @@
 <div class="body">
 <div class="field"><label for="microphone">{{_('Microphone')}}</label><select id="microphone"></select></div>
 <div class="field" id="speaker-field"><label for="speaker">{{_('Speaker')}}</label><select id="speaker"></select></div>
-<label class="tick"><input type="checkbox" id="ring" checked> {{_('Ring when a call comes in')}}</label>
+<p><label><input type="checkbox" id="ring" checked> {{_('Ring when a call comes in')}}</label></p>
 </div>
 </section>
 </div>

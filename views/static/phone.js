@@ -52,6 +52,8 @@
       for (const id of ["keys", "transfer-form"]) $(id).hidden = true;
       for (const id of ["keypad", "transfer"]) $(id).setAttribute("aria-expanded", "false");
     }
+    $("peer").hidden = !call;
+    $("peer").textContent = call?.name ?? "";
     $("mute").textContent = call?.isMuted ? TEXTS.unmute : TEXTS.mute;
     $("mute").setAttribute("aria-pressed", String(Boolean(call?.isMuted)));
     $("hold").textContent = call?.isHeld ? TEXTS.resume : TEXTS.hold;
