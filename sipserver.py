@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from sip.store.database import Database
     from sip.store.history_writer import Limits
     from sip.store.users import Users
+    from sip.transport.certificates import Certificate
+    from sip.transport.tls import TlsContexts
     from webadmin.context import AppContext
     from webadmin.http.server import WebServer
 
@@ -205,6 +207,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         last_calls=lambda user_id, limit: site.history.latest(user_id=user_id, limit=limit),
         warnings=lambda: tuple(current_warnings(site.config, users)),
         running_settings=settings,
+        phone_logins=server.phone_logins,
     )
     stack.callback(site.close)
     webhook.set(config.webhook_url, config.webhook_secret, config.webhook_events)
@@ -221,7 +224,7 @@ def build(config: Config, hung_up: "Event", stack: ExitStack) -> "Service":
         site,
         control,
         settings,
-        listen_web=lambda: http.listen(config, build_pages(site)),
+        listen_web=lambda: http.listen(config, build_pages(site), adopt=server.adopt),
         first_password=first_password,
         hung_up=hung_up,
         stack=stack,
@@ -311,8 +314,9 @@ class Service:
 
     def _check_certificates(self) -> None:
         """Warn of certificates that have expired, and of keys that make SIP slow."""
-        tls, web = self._server.tls, self._web.certificate
-        sentences = [each.expiry_sentence() for each in (tls and tls.certificate, web) if each]
+        tls = self._server.tls
+        certificates = [*([tls.certificate] if tls else []), *self._web.certificates]
+        sentences = [each.expiry_sentence() for each in certificates]
         if tls is not None:
             sentences.append(tls.certificate.slow_key_sentence())
         for sentence in filter(None, dict.fromkeys(sentences)):
@@ -322,7 +326,8 @@ class Service:
         """Read the certificates of SIP and of the pages again, for new connections."""
         from sip.transport.certificates import CertificateError
 
-        owners = [each for each in (self._server.tls, self._web.certificate) if each is not None]
+        tls = self._server.tls
+        owners: list[TlsContexts | Certificate] = [*([tls] if tls else []), *self._web.certificates]
         failures = []
         for owner in owners:
             try:

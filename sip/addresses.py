@@ -1,9 +1,13 @@
 """Addresses that operators write: where to listen, what to advertise, name servers."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 from sip.operator_values import HOST_NAME
+
+# Scheme, host and port of a web site, as browsers write them in Origin (RFC 6454 §7).
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,15 @@ def parse_address(text: str) -> Address:
 def parse_optional_address(text: str) -> Address | None:
     """Parse an address as `parse_address` does; `off` is None.  Raises ValueError."""
     return None if text.lower() in ("", "off") else parse_address(text)
+
+
+def parse_origins(text: str) -> tuple[str, ...]:
+    """Parse the origins of web sites, separated by commas (RFC 6454 §7).  Raises ValueError."""
+    origins = tuple(each.strip().rstrip("/").lower() for each in text.split(",") if each.strip())
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} must be like https://office.example.com")
+    return origins
 
 
 def parse_advertised(text: str) -> Advertised | None:

@@ -18,9 +18,11 @@ from sip.addresses import (
     parse_advertised,
     parse_name_servers,
     parse_optional_address,
+    parse_origins,
     parse_relay,
 )
 from sip.core.trunk import Trunk, parse_trunks
+from sip.ice_servers import IceServer, parse_ice_servers
 from sip.monitor.event_names import EVENT_NAMES
 from sip.operator_values import (
     Network,
@@ -216,6 +218,24 @@ class Config:
         "PEM file of the authorities of client certificates, which peers may then show",
         value="FILE",
     )
+    ws_addr: Address | None = setting(
+        "off",
+        parse_optional_address,
+        "address for SIP over WebSocket, besides -web.addr, which has it always; off: none",
+        value="ADDRESS",
+    )
+    wss_addr: Address | None = setting(
+        "off",
+        parse_optional_address,
+        "address for SIP over WebSocket within TLS, besides -web.addr; off: none",
+        value="ADDRESS",
+    )
+    ws_origins: tuple[str, ...] = setting(
+        "",
+        parse_origins,
+        "other web sites whose pages may use WebSocket, such as https://office.example.com",
+        value="ORIGINS",
+    )
     db_path: str = setting(
         "sip_users.db",
         parse_path,
@@ -355,6 +375,14 @@ class Config:
         "events that are sent to -webhook.url, separated by commas",
         value="NAMES",
     )
+    phone_ice: tuple[IceServer, ...] = setting(
+        "",
+        parse_ice_servers,
+        "STUN and TURN servers for /phone: stun:HOST or turn:NAME:PASSWORD@HOST, with commas",
+        value="SERVERS",
+        holds_password=lambda servers: any(server.password for server in servers),
+        mask=lambda text: re.sub(r":[^:@,\s]+@", f":{SECRET}@", text),
+    )
     provision_secret: str = setting(
         "",
         parse_path_secret,
@@ -405,8 +433,11 @@ class Config:
     @property
     def sip_certificate(self) -> tuple[str, str] | None:
         """The files of the certificate and the key for SIP over TLS; None: there is no TLS."""
-        if self.tls_addr is None:
-            return None
+        return self.any_certificate if self.tls_addr else None
+
+    @property
+    def any_certificate(self) -> tuple[str, str] | None:
+        """The files of the certificate and the key for SIP, over TLS and WebSocket, if any."""
         if self.tls_cert:
             return self.tls_cert, self.tls_key
         return (self.web_cert, self.web_key) if self.web_cert else None

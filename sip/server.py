@@ -9,9 +9,11 @@ from typing import Any
 
 import gevent
 
+from sip.addresses import Address, Advertised
 from sip.config import Config
 from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Nonces
+from sip.core.auth.phone_logins import PhoneLogins
 from sip.core.causes import malformed
 from sip.core.domains import Domains, address_of_record
 from sip.core.guard.guard import MAX_VERIFIED, Guard
@@ -58,9 +60,11 @@ from sip.transport.receiver import Receiver
 from sip.transport.rtpengine import RtpEngine
 from sip.transport.tcp import TcpCarrier
 from sip.transport.tcp_connection import Layers
-from sip.transport.tls import TlsContexts
-from sip.transport.transport_names import TCP, TLS, UDP
+from sip.transport.tls import TlsContexts, TlsWire
+from sip.transport.transport_names import TCP, TLS, UDP, WEB_TRANSPORTS, WS, WSS
 from sip.transport.transports import Transports
+from sip.transport.websocket import WebSocketFramer
+from sip.transport.websocket_connection import Upgraded, WebSocketConnection
 
 log = logging.getLogger(__name__)
 
@@ -181,8 +185,10 @@ class SipServer:
         """Build the registrar, the proxy and the dispatcher, and connect it to the layer."""
         config = self.config
         nonces = Nonces(os.urandom(32), self.layer.new_token)
+        self.phone_logins = PhoneLogins()
         authenticator = Authenticator(
-            users, self.domains, nonces, config.sip_digest, self.clock, self.guard
+            *(users, self.domains, nonces, config.sip_digest, self.clock, self.guard),
+            self.phone_logins,
         )
         self.trunks = Trunks(config.sip_trunk, resolver)
         refusals = Refusals()
@@ -290,13 +296,13 @@ class SipServer:
         self.resolve_gateways()
 
     def _ports(self) -> tuple[int, ...]:
-        advertised = self.config.sip_advertise
-        ports = [self.config.sip_addr.port]
-        if advertised and advertised.port:
-            ports.append(advertised.port)
-        if self.config.sip_certificate and self.config.tls_addr:
-            ports.append(self.config.tls_addr.port)
-        return tuple(ports)
+        """Return the ports that this server is known by, of all transports."""
+        config = self.config
+        addresses: list[Address | Advertised | None] = [
+            *(config.sip_addr, config.sip_advertise, config.web_addr, config.ws_addr),
+            *(config.wss_addr, config.tls_addr if config.sip_certificate else None),
+        ]
+        return tuple(each.port for each in addresses if each and each.port)
 
     def connection_closed(self, connection: int) -> None:
         """Remove the bindings of a closed connection and end its transactions; doesn't wait."""
@@ -355,6 +361,9 @@ class SipServer:
         """Open the sockets.  Raises ListenError or CertificateError, with none left open."""
         self._prepare_tls()
         self.transports.add_carrier(TCP, self.tcp)
+        for transport in WEB_TRANSPORTS:
+            self.tcp.add_transport(transport, Layers(WebSocketFramer, None, WebSocketConnection))
+            self.transports.add_carrier(transport, self.tcp)
         address, unreachable = self.config.sip_addr, self.layer.unreachable
         opened = open_sockets(
             address, self.transports, self.tcp, self.receiver.receive, unreachable
@@ -375,6 +384,17 @@ class SipServer:
         self.tls = TlsContexts(certificate, NextHopContext(config.tls_ca, certificate))
         self.tcp.add_transport(TLS, Layers(make_wire=self.tls.wire))
         self.transports.add_carrier(TLS, self.tcp)
+
+    def adopt(self, upgraded: Upgraded) -> None:
+        """Take over the socket of a WebSocket that the server of the pages has opened."""
+        try:
+            port = upgraded.socket.getsockname()[1]
+        except OSError:  # the peer has closed it already
+            upgraded.socket.close()
+            return
+        wire = TlsWire.take_over(*upgraded.tls) if upgraded.tls else None
+        transport = WSS if wire else WS
+        self.tcp.adopt(upgraded.socket, upgraded.remote, port, transport, wire, upgraded.first)
 
     def listening(self) -> list[ListeningAddress]:
         """Return each address with an open socket, by its transport."""

@@ -7,7 +7,7 @@
 <section class="card">
 <div class="body">
 <h1>{{_('Sign in')}}</h1>
-<form method="post" action="/me/login">
+<form method="post" action="{{path}}/login">
 <label>{{_('User name')}}
 <input name="username" value="{{username}}" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="255" required{{'' if username else ' autofocus'}}>
 </label>

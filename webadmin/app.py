@@ -12,6 +12,7 @@ from webadmin import (
     api_page,
     audit,
     blocked_logins,
+    browser_phone,
     calls,
     exports,
     groups,
@@ -77,12 +78,14 @@ _SENTENCES = {
 def build(context: AppContext) -> WSGIApp:
     """Return the application."""
     token_check, import_service = TokenCheck(context), ImportService(context)
+    own_page = self_service.OwnPage(context)
     programs = api.build(context, token_check, import_service)
     app = pages(context, token_check, import_service, programs.document)
     others = {
         PREFIX: programs.app,
         provisioning.PREFIX: provisioning.build(context),
-        self_service.PREFIX: self_service.build(context),
+        self_service.PREFIX: self_service.build(context, own_page),
+        browser_phone.PREFIX: browser_phone.build(context, own_page),
     }
     served = in_language(compressed(_with_others(app, others)), _FOR_PROGRAMS)
     return with_client_addresses(with_headers(served), lambda: context.config.web_proxies)

@@ -10,6 +10,7 @@ from bottle import HTTPError, HTTPResponse, request, response
 
 from sip import __version__
 from sip.config import Config
+from sip.core.auth.phone_logins import PhoneLogins
 from sip.core.guard.guard import Guard
 from sip.listening import ListeningAddress
 from sip.monitor.calls import Calls
@@ -273,6 +274,7 @@ class AppContext:
     calls_today: Callable[[], TotalsOfToday] = lambda: CallsToday(0, 0, None)
     last_calls: Callable[[int, int], Sequence[PastCall]] = lambda user_id, limit: ()
     running_settings: RunningSettings | None = None
+    phone_logins: PhoneLogins = field(default_factory=PhoneLogins)
     setups: PhoneSetups = field(init=False)
     _flashes: dict[int, FlashMessage] = field(default_factory=dict)
     _started_at: float = field(init=False)  # monotonic

@@ -56,6 +56,7 @@ class Act(StrEnum):
     USERS_UNDONE = "change of users undone"
     PHONE_DROPPED = "phone dropped"
     PHONE_CALLED = "phone called"
+    PHONE_OPENED = "phone opened in the browser"
     SETUP_LINK = "setup link made"
     DESK_PHONE_ADDED = "desk phone added"
     DESK_PHONE_REMOVED = "desk phone removed"
@@ -109,7 +110,7 @@ KINDS: Mapping[str, tuple[Act, ...]] = {
     "users": (
         *(Act.USER_ADDED, Act.USER_RENAMED, Act.USER_PASSWORD, Act.USER_ENABLED),
         *(Act.USER_DISABLED, Act.USER_DELETED, Act.USER_RESTORED, Act.PHONE_DROPPED),
-        *(Act.PHONE_CALLED, Act.USER_CALLS),
+        *(Act.PHONE_CALLED, Act.PHONE_OPENED, Act.USER_CALLS),
         *(Act.USERS_ENABLED, Act.USERS_DISABLED, Act.USERS_DELETED),
         *(Act.USERS_PASSWORDS, Act.USERS_UNDONE),
         *(Act.GROUP_ADDED, Act.GROUP_CHANGED, Act.GROUP_REMOVED, Act.GROUP_RESTORED),

@@ -8,7 +8,7 @@ from sip.message.cache import cached_parse
 from sip.message.grammar import BadMessage, bounded_number
 from sip.message.headers import Via
 from sip.message.uri import format_host_port, parse_host_port
-from sip.transport.transport_names import UDP, default_port, is_secure
+from sip.transport.transport_names import UDP, WEB_TRANSPORTS, default_port, is_one_way, is_secure
 
 _MAX_PORT = 65_535
 # More connections than any server can count.
@@ -55,16 +55,24 @@ class Flow(NamedTuple):
 
     @property
     def is_secure(self) -> bool:
-        """Return True if the flow is encrypted, and so may carry requests to sips: URIs.
-
-        A peer is reached along it only: its certificate proves a domain, no address (RFC 5922).
-        """
+        """Return True if the flow is encrypted, and so may carry requests to sips: URIs."""
         return is_secure(self.transport)
 
     @property
+    def is_only_way(self) -> bool:
+        """Return True if the peer of this connection is reached along it only.
+
+        A certificate proves a domain, no address (RFC 5922), and a browser listens nowhere.
+        """
+        return bool(self.connection) and is_one_way(self.transport)
+
+    @property
     def needs_keepalive(self) -> bool:
-        """Return True if a NAT forgets the flow unless packets keep it alive (RFC 5626 §3.5)."""
-        return self.transport == UDP
+        """Return True if a NAT forgets the flow unless packets keep it alive (RFC 5626 §3.5).
+
+        A reverse proxy forgets a WebSocket after a minute of silence (RFC 7118 §6).
+        """
+        return self.transport == UDP or self.transport in WEB_TRANSPORTS
 
     @property
     def default_port(self) -> int:

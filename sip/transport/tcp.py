@@ -192,7 +192,6 @@ class TcpCarrier:
         port: int,
         transport: str,
         wire: Wire | None,
-        framer: MessageFramer,
         first: bytes = b"",
     ) -> None:
         """Take over a connection that another server has accepted.
@@ -202,6 +201,7 @@ class TcpCarrier:
         """
         if not self._admits(sock, remote):
             return
+        framer = self._layers[transport].make_framer()
         connection = self._start(sock, remote, port, transport, wire, framer)
         if connection is not None:
             framer.feed(first)
@@ -242,7 +242,8 @@ class TcpCarrier:
         if not self.allows(flow):
             sock.close()
             return None
-        connection = Connection(self, sock, framer, flow, is_incoming=True, wire=wire)
+        make = self._layers[transport].connection
+        connection = make(self, sock, framer, flow, is_incoming=True, wire=wire)
         if wire is None or wire.is_ready:
             self._add(connection, MESSAGE_SECONDS)
         else:

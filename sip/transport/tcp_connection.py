@@ -81,17 +81,6 @@ class MessageFramer(Protocol):
         """Return the next whole message, or PING; None if there is none.  Raises BadStream."""
 
 
-class Layers(NamedTuple):
-    """The layers of a transport: its framer, and its wire if it has one.
-
-    `make_wire` gets True for an accepted connection, and the name that the peer of an opened one
-    has to prove.
-    """
-
-    make_framer: Callable[[], MessageFramer] = Framer
-    make_wire: Callable[[bool, str], Wire] | None = None
-
-
 class Connection:
     """One connection, from its opening to its end.
 
@@ -284,10 +273,13 @@ class Connection:
         """
         self._framer = None
         self._carrier.start_deadline(self)
-        self._carrier.refuse(bad, self.flow)
+        self._answer_bad_stream(bad)
         self._is_closing = True
         if not self._unsent:
             self._finish()
+
+    def _answer_bad_stream(self, bad: BadStream) -> None:
+        self._carrier.refuse(bad, self.flow)
 
     def _handle(self, message: bytes) -> None:
         """Handle one message.  If the handler waits, another greenlet handles the next message."""
@@ -466,3 +458,15 @@ class Connection:
         self._unsent.clear()
         self._waiting = None
         self._carrier.remove(self, cause)
+
+
+class Layers(NamedTuple):
+    """The layers of a transport: its framer, its wire if it has one, and its connection.
+
+    `make_wire` gets True for an accepted connection, and the name that the peer of an opened one
+    has to prove.
+    """
+
+    make_framer: Callable[[], MessageFramer] = Framer
+    make_wire: Callable[[bool, str], Wire] | None = None
+    connection: type[Connection] = Connection

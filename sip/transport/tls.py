@@ -8,12 +8,21 @@ key half a millisecond.
 import ssl
 from contextlib import suppress
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from sip.transport.certificates import Certificate, NextHopContext
 from sip.transport.tls_names import is_identity, sip_identities
 
 # Octets decrypted at a time: a record has at most 16 kB (RFC 8446 §5.1).
 _PIECE = 16 * 1024
+
+
+class TlsState(NamedTuple):
+    """TLS of a connection that another server has accepted; octets pass two buffers in memory."""
+
+    tls: ssl.SSLObject
+    arrived: ssl.MemoryBIO
+    leaving: ssl.MemoryBIO
 
 
 class TlsWire:

@@ -20,10 +20,14 @@ class TransportInfo(NamedTuple):
 
 
 UDP, TCP, TLS = "UDP", "TCP", "TLS"
+WS, WSS = "WS", "WSS"
+WEB_TRANSPORTS = frozenset((WS, WSS))  # RFC 7118: only clients open them
 DEFAULT_TRANSPORT = UDP  # RFC 3263 §4.1: of a URI with an address and without the parameter
 DEFAULT_PORT = 5060  # §19.1.2: of SIP over UDP and TCP
 SECURE_PORT = 5061  # §19.1.2: of SIP over TLS, and of sips: URIs
-# In the order of preference for a domain without NAPTR records.
+_WEB_PORTS = {WS: 80, WSS: 443}  # RFC 7118 §5.5
+# Those by which next hops are reached, in the order of preference for a domain without NAPTR
+# records.
 TRANSPORTS = {
     UDP: TransportInfo("SIP+D2U", "_sip._udp", DEFAULT_PORT),
     TCP: TransportInfo("SIP+D2T", "_sip._tcp", DEFAULT_PORT),
@@ -33,14 +37,23 @@ TRANSPORTS = {
 
 def default_port(transport: str | None) -> int:
     """Return the port of a URI or Via without one; `transport` may be None, in any case."""
-    info = TRANSPORTS.get(transport.upper()) if transport else None
-    return info.default_port if info else DEFAULT_PORT
+    name = transport.upper() if transport else UDP
+    info = TRANSPORTS.get(name)
+    return info.default_port if info else _WEB_PORTS.get(name, DEFAULT_PORT)
 
 
 def is_secure(transport: str) -> bool:
     """Return True if a transport, in upper case, may carry a request to a sips: URI (RFC 5630)."""
     info = TRANSPORTS.get(transport)
-    return info is not None and info.is_secure
+    return transport == WSS or (info is not None and info.is_secure)
+
+
+def is_one_way(transport: str) -> bool:
+    """Return True if a peer by a transport, in upper case, is reached by its own connection only.
+
+    The certificate of a phone proves no address (RFC 5922), and only a client opens a WebSocket.
+    """
+    return transport in WEB_TRANSPORTS or is_secure(transport)
 
 
 def is_datagram(transport: str | None) -> bool:
@@ -49,5 +62,10 @@ def is_datagram(transport: str | None) -> bool:
 
 
 def transport_param(transport: str) -> str:
-    """Return the URI parameter that names a transport; "" for the default transport."""
-    return "" if transport == DEFAULT_TRANSPORT else f";transport={transport.lower()}"
+    """Return the URI parameter that names a transport; "" for the default transport.
+
+    It is the same for WebSocket with and without TLS (RFC 7118 §5.2).
+    """
+    if transport == DEFAULT_TRANSPORT:
+        return ""
+    return f";transport={(WS if transport == WSS else transport).lower()}"

@@ -7,6 +7,7 @@ import pytest
 
 from sip.core.auth.authenticator import Authenticator
 from sip.core.auth.digest import Answer, Nonces, expected_response
+from sip.core.auth.phone_logins import PhoneLogins
 from sip.core.domains import Domains
 from sip.core.errors import Challenged
 from sip.core.guard.guard import Guard
@@ -38,6 +39,7 @@ class AuthenticatorFixture:
             algorithms or ("MD5", "SHA-256"),
             lambda: self.now,
             self.guard,
+            PhoneLogins(),
         )
         self.field = "Authorization"
         self.call_id = "c"

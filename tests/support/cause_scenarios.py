@@ -11,6 +11,7 @@ from sip.core.registrar.bindings import MAX_CONTACTS
 from sip.core.trunk import parse_trunks
 from sip.dispatcher import MAX_HANDLERS
 from sip.message.message import Response, parse
+from tests.support.fake_rtpengine import SETTINGS as WITH_RELAY
 from tests.support.fake_rtpengine import FakeRtpEngine, sdp
 from tests.support.forwarding import talks
 from tests.support.outside_proxy import STRANGER, goes_on, outside

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from sip.message.framing import PING
 from sip.transport.flow import Endpoint, Flow
 from sip.transport.packet_filter import SampleRule
 
@@ -82,7 +83,9 @@ class MemoryCarrier:
         if flow.connection not in self.phones and flow.port:
             flow = self.open(flow.local, (flow.remote[0], flow.port))
         phone = self.phones.get(flow.connection)
-        if phone is None:  # the connection is not open yet, and never will be
+        if phone is not None and data == PING:
+            self.world.pings.append(flow.remote)
+        elif phone is None:  # the connection is not open yet, and never will be
             self._end(flow.connection)
         else:
             phone.inbox.append(data)

@@ -28,6 +28,8 @@ class NoMessage(AssertionError):
 class SocketPhone:
     """One phone on UDP, with a socket of its own."""
 
+    transport = "UDP"
+
     def __init__(self, server: Server, user: str, seconds: float = 5.0) -> None:
         self.server = server
         self.user = user
@@ -50,7 +52,7 @@ class SocketPhone:
             call.number += 1
         lines = [
             f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.here};branch={branch};rport",
+            f"Via: SIP/2.0/{self.transport} {self.here};branch={branch};rport",
             "Max-Forwards: 70",
             *(f"Route: {route}" for route in call.routes),
             f"From: {call.own}",

@@ -242,11 +242,17 @@ class Phone:
         self, request: Request, challenge: Response, password: str = "secret", username: str = ""
     ) -> Request:
         """Return the request with credentials for the first challenge, as a new transaction."""
+        user = username or self.name
+        name = "www-authenticate" if challenge.status == 401 else "proxy-authenticate"
+        realm = parse_credentials(challenge.fields(name)[0]).params["realm"]
+        return self.with_ha1(request, challenge, user, _md5(f"{user}:{realm}:{password}"))
+
+    def with_ha1(self, request: Request, challenge: Response, user: str, ha1: str) -> Request:
+        """Return the request with credentials of an HA1 instead of a password."""
         name = "www-authenticate" if challenge.status == 401 else "proxy-authenticate"
         title = "Authorization" if challenge.status == 401 else "Proxy-Authorization"
         params = parse_credentials(challenge.fields(name)[0]).params
-        user, realm, nonce = username or self.name, params["realm"], params["nonce"]
-        ha1 = _md5(f"{user}:{realm}:{password}")
+        realm, nonce = params["realm"], params["nonce"]
         ha2 = _md5(f"{request.method}:{request.uri_text}")
         response = _md5(f"{ha1}:{nonce}:00000001:abc:auth:{ha2}")
         again = request.copy()

@@ -10,7 +10,6 @@ import pytest
 from gevent import socket
 from gevent.ssl import SSLContext
 
-from sip.message.framing import Framer
 from sip.monitor.metrics import CLOSED_HANDSHAKE_LIMIT, CLOSED_TIMEOUT, CONNECTIONS_REFUSED
 from sip.transport import handshakes
 from sip.transport.certificates import ALPN_SIP, Certificate, CertificateError, NextHopContext
@@ -218,7 +217,8 @@ def test_a_connection_is_taken_over_with_its_octets(place: TlsPlace):
     arrived.write(raw.recv(20))  # a part of a record that no watcher will tell of
     wire = TlsWire.take_over(tls, arrived, leaving)
     sock = PlainSocket(raw.family, raw.type, raw.proto, fileno=raw.detach())
-    place.streams.adopt(sock, remote, 8080, "WSS", wire, Framer(), first)
+    place.streams.add_transport("WSS", Layers())
+    place.streams.adopt(sock, remote, 8080, "WSS", wire, first)
     assert place.hears(2) == [one, two]
     flow = place.heard[0][1]
     assert (flow.transport, flow.local) == ("WSS", (HOST, 8080))

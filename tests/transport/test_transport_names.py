@@ -43,7 +43,7 @@ def test_all_but_udp_are_connections(transport: str):
     """Unknown transports too: their source can't be forged, and they lose no message."""
     flow = Flow(transport, US, PEER, 7)
     assert (flow.is_reliable, flow.is_connection, flow.source_is_verified) == (True, True, True)
-    assert not flow.needs_keepalive
+    assert flow.needs_keepalive == (transport in ("WS", "WSS"))  # for reverse proxies
     hop = Hop(transport, PEER)
     assert (hop.is_reliable, hop.is_connection) == (True, True)
 

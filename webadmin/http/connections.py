@@ -7,12 +7,14 @@ its peer, of the source that has most; so silent connections cannot lock other s
 """
 
 import enum
+import errno
 import ipaddress
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import gevent
@@ -22,6 +24,9 @@ from gevent.pool import Pool
 
 from sip.operator_values import Network
 from sip.transport.flow import network_of
+from sip.transport.tcp_listener import PlainSocket
+from sip.transport.tls import TlsState
+from sip.transport.websocket_connection import Upgraded
 from webadmin.thread_pool import Workers
 
 if TYPE_CHECKING:
@@ -110,6 +115,7 @@ class Connection(gevent.socket.socket):
         self.is_stream = False  # of server-sent events, which do not end
         self._limits = limits
         self._aborted = False
+        self.is_handed_over = False
         self._bytes_since_pause = 0
         self._paused_at = 0.0
         self.expect_request()
@@ -148,6 +154,8 @@ class Connection(gevent.socket.socket):
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Read the data that has arrived, or wait for some."""
+        if self.is_handed_over:
+            raise BlockingIOError(errno.EAGAIN, "the socket belongs to SIP")
         if self._failed:  # after one failure there is no second wait
             raise PeerFailed(self._failed_status)
         late = None if self.phase is Phase.IDLE else "408 Request Timeout"
@@ -206,6 +214,17 @@ class Connection(gevent.socket.socket):
             rest = bytearray(_PIECE_BYTES)
             while self.recv_into(rest):
                 pass
+
+    def hand_over(self, rfile: BufferedReader, remote: tuple[str, int]) -> Upgraded:
+        """Give the socket of a client at `remote` away, with all octets that `rfile` has read."""
+        self.is_handed_over = True  # or peek would wait for octets
+        first = rfile.peek()
+        plain = PlainSocket(self.family, self.type, self.proto, fileno=self.detach())
+        return Upgraded(plain, remote, self._tls_state(), first)
+
+    def _tls_state(self) -> TlsState | None:
+        """Return the state of TLS, if there is TLS, for the next owner of the socket."""
+        return None
 
     def abort(self) -> None:
         """Disconnect the peer; a handler that waits for it wakes with PeerFailed."""

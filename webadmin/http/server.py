@@ -21,9 +21,11 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from sip.addresses import Address, host_port
 from sip.config import Config
 from sip.listening import ListenError, hosts_of, lacks_ipv6, listen_error
-from sip.transport.certificates import Certificate
+from sip.transport.certificates import Certificate, CertificateError
+from webadmin.client_address import client_address
 from webadmin.http.connections import Connection, ConnectionLimiter, Limits, PeerFailed
 from webadmin.http.tls import TlsConnection
+from webadmin.http.websocket import Adopt, Handshake, no_pages
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -133,6 +135,22 @@ class _Handler(WSGIHandler):
         environ["wsgi.url_scheme"] = "https" if self.server.certificate else "http"
         return environ
 
+    def handle_one_response(self) -> None:
+        """Respond by the application, or open a WebSocket and hand its socket over to SIP."""
+        handshake = self.server.handshake
+        answer = handshake.answer(self.environ or {}) if handshake else None
+        if handshake is None or answer is None:
+            super().handle_one_response()
+            return
+        self.close_connection = True
+        if not answer.accepts:
+            self.socket.send_and_close(answer.encode())
+            return
+        self.socket.sendall(answer.encode())
+        field = (self.environ or {}).get("HTTP_X_FORWARDED_FOR", "")
+        host = client_address(self.socket.address, field, self.server.limiter.limits.proxies)
+        handshake.adopt(self.socket.hand_over(self.rfile, (host, int(self.client_address[1]))))
+
     def start_response(self, status: str, headers: list[Any], exc_info: Any = None) -> Any:
         """Send status and headers of the application's response; log its failure, if any."""
         if exc_info and not self.headers_sent:
@@ -175,6 +193,7 @@ class _Server(WSGIServer):
         app: "WSGIApplication",
         limiter: ConnectionLimiter,
         certificate: Certificate | None,
+        handshake: Handshake | None,
     ) -> None:
         # Set here, because gevent would ask the DNS for the name, and reveal its version.
         name = host_port(listener.getsockname()[0], None)
@@ -184,6 +203,7 @@ class _Server(WSGIServer):
         super().__init__(listener, app, environ=names, spawn=limiter.handlers, **logs)
         self.limiter = limiter
         self.certificate = certificate
+        self.handshake = handshake
         self._silent_until = 0.0
 
     def do_read(self) -> Any:
@@ -239,18 +259,37 @@ class WebServer:
         app: "WSGIApplication",
         limits: Limits,
         certificate: Certificate | None = None,
+        handshake: Handshake | None = None,
     ) -> None:
         self.addresses: list[tuple[str, int]] = [sock.getsockname()[:2] for sock in listeners]
         self._limiter = ConnectionLimiter(limits)
-        self.certificate = certificate
-        self._servers = [
-            _Server(listener, app, self._limiter, certificate) for listener in listeners
+        self.certificates: list[Certificate] = []
+        self._servers: list[_Server] = []
+        self.add(listeners, app, certificate, handshake)
+
+    def add(
+        self,
+        listeners: list[Any],
+        app: "WSGIApplication",
+        certificate: Certificate | None,
+        handshake: Handshake | None,
+    ) -> None:
+        """Add sockets with an application of their own; all share the limits."""
+        if certificate:
+            self.certificates.append(certificate)
+        self._servers += [
+            _Server(listener, app, self._limiter, certificate, handshake) for listener in listeners
         ]
 
     def start(self) -> None:
         """Accept connections, beginning with those that wait in the backlog."""
         for server in self._servers:
             server.start()
+
+    def close_sockets(self) -> None:
+        """Close the sockets of a server that was never started."""
+        for server in self._servers:
+            server.socket.close()
 
     def stop(self) -> None:
         """Stop listening, give running requests a moment to end, and close all connections."""
@@ -259,23 +298,59 @@ class WebServer:
         self._limiter.shutdown()
 
 
-def listen(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
-    """Listen on `-web.addr`, for `app`.  Raises WebListenError and CertificateError."""
+def listen(
+    config: Config,
+    app: "WSGIApplication",
+    limits: Limits | None = None,
+    adopt: Adopt | None = None,
+) -> WebServer:
+    """Listen on `-web.addr`, for `app`; and for WebSockets, whose sockets `adopt` gets.
+
+    Raises WebListenError and CertificateError.
+    """
     certificate = Certificate(config.web_cert, config.web_key) if config.web_cert else None
-    return WebServer(
-        _listen(config.web_addr), app, limits or Limits(proxies=config.web_proxies), certificate
-    )
+    handshake = Handshake(adopt, config.ws_origins) if adopt else None
+    listeners = _listen(config.web_addr, "-web.addr")
+    limits = limits or Limits(proxies=config.web_proxies)
+    web = WebServer(listeners, app, limits, certificate, handshake)
+    if adopt:
+        try:
+            _listen_for_websockets(config, web, adopt)
+        except BaseException:
+            web.close_sockets()
+            raise
+    return web
 
 
-def serve(config: Config, app: "WSGIApplication", limits: Limits | None = None) -> WebServer:
+def _listen_for_websockets(config: Config, web: WebServer, adopt: Adopt) -> None:
+    """Listen on the ports that are for WebSockets alone, where pages of other ports may call."""
+    handshake = Handshake(adopt, config.ws_origins, is_strict=False)
+    if config.ws_addr:
+        web.add(_listen(config.ws_addr, "-ws.addr"), no_pages, None, handshake)
+    if config.wss_addr:
+        if config.any_certificate is None:
+            raise CertificateError("-wss.addr needs a certificate: set -tls.cert and -tls.key")
+        certificate = Certificate(*config.any_certificate)
+        web.add(_listen(config.wss_addr, "-wss.addr"), no_pages, certificate, handshake)
+
+
+def serve(
+    config: Config,
+    app: "WSGIApplication",
+    limits: Limits | None = None,
+    adopt: Adopt | None = None,
+) -> WebServer:
     """Listen, and accept connections.  Raises WebListenError and CertificateError."""
-    web = listen(config, app, limits)
+    web = listen(config, app, limits, adopt)
     web.start()
     return web
 
 
-def _listen(address: Address) -> list[socket.socket]:
-    """Open the sockets of an address: without a host, one for IPv4 and one for IPv6."""
+def _listen(address: Address, flag: str) -> list[socket.socket]:
+    """Open the sockets of an address: without a host, one for IPv4 and one for IPv6.
+
+    Raises WebListenError, with none left open.
+    """
     sockets: list[socket.socket] = []
     port = address.port
     for host in hosts_of(address):
@@ -287,7 +362,7 @@ def _listen(address: Address) -> list[socket.socket]:
                 continue
             for opened in sockets:
                 opened.close()
-            sentence = listen_error(error, "TCP", host, address.port, "-web.addr")
+            sentence = listen_error(error, "TCP", host, address.port, flag)
             raise WebListenError(sentence) from None
         opened.setblocking(False)
         # Head and body of a response are sent separately.  Without NODELAY the body would wait for

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent.socket
 
+from sip.transport.tls import TlsState
 from webadmin.http.connections import Connection, ConnectionLimiter, Limits, Phase
 from webadmin.thread_pool import TooBusy
 
@@ -112,9 +113,12 @@ class TlsConnection(Connection):
                 self._fail(None)
             self._flush()
 
+    def _tls_state(self) -> TlsState:
+        return TlsState(self._tls, self._arrived, self._leaving)
+
     def end_stream(self) -> None:
         """Send close_notify: without it the peer cannot exclude that an attacker cut the stream."""
-        if self._is_open:
+        if self._is_open and not self.is_handed_over:
             with suppress(ssl.SSLError):  # the close_notify of the peer is not awaited
                 self._tls.unwrap()
             self._flush()

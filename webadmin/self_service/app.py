@@ -48,19 +48,18 @@ _SENTENCES = {
 }
 
 
-def build(context: AppContext) -> WSGIApp:
+def build(context: AppContext, page: "OwnPage") -> WSGIApp:
     """Return the application, which is served for PREFIX and the paths under it."""
     app = Bottle()
     app.add_hook("before_request", check_form_request)
     app.install(catch_errors)
-    page = OwnPage(context)
     route(app, "GET", PREFIX, page.show)
     route(app, "POST", f"{PREFIX}/login", page.sign_in)
     route(app, "POST", f"{PREFIX}/logout", page.sign_out)
     route(app, "POST", f"{PREFIX}/phones/drop", page.drop_phone)
     route(app, "POST", f"{PREFIX}/password", page.change_password)
     route(app, "POST", f"{PREFIX}/calls", page.change_calls)
-    app.default_error_handler = lambda error: _error_page(context, error)
+    app.default_error_handler = lambda error: error_page(context, error)
     return cast(WSGIApp, app)
 
 
@@ -75,38 +74,47 @@ class OwnPage:
 
     def show(self, **errors: str) -> str:
         """Return the page of the user, or the form to sign in; `errors` are by field."""
-        session = self._session()
+        session = self.session()
         if session is None:
             has_ended = bool(request.get_cookie(COOKIE))
-            return self._form(
-                notice=_("Your session has ended. Sign in again.") if has_ended else ""
+            return self.form(
+                PREFIX, notice=_("Your session has ended. Sign in again.") if has_ended else ""
             )
         return self._page(session, errors)
 
     def sign_in(self) -> Result:
         """Open a session for the right name and password."""
+        refused = self.open_session(PREFIX)
+        return redirect(PREFIX) if refused is None else refused
+
+    def open_session(self, path: str) -> str | None:
+        """Open a session by the posted form of `path`; return the form again if it is refused."""
         context = self._context
         username, password = form_value("username").strip(), form_value("password")
         realm = form_value("realm").strip() or context.users.realm
         try:
             account = self._passwords.account(client_of_request(), username, realm, password)
         except SignInBlocked as error:
-            return self._form(self._blocked(error), username=username, realm=realm)
+            return self.form(path, self._blocked(error), username=username, realm=realm)
         if account is None:
             response.status = 403
             text = _("The user name or the password is wrong.")
-            return self._form(text, username=username, realm=realm)
-        if token := request.get_cookie(COOKIE):
+            return self.form(path, text, username=username, realm=realm)
+        if token := self.token():
             self.sessions.close(token)
         _set_cookie(self.sessions.open(account), SESSION_SECONDS)
-        return redirect(PREFIX)
+        return None
 
     def sign_out(self) -> Result:
         """End the session."""
-        if token := request.get_cookie(COOKIE):
+        self.close_session()
+        return redirect(PREFIX)
+
+    def close_session(self) -> None:
+        """End the session of the current request."""
+        if token := self.token():
             self.sessions.close(token)
         _set_cookie("", 0)
-        return redirect(PREFIX)
 
     def drop_phone(self) -> Result:
         """Remove one contact of the user; its phone can register again."""
@@ -196,13 +204,19 @@ class OwnPage:
         response.status = 422
         return self._page(session, {field: as_sentence(error)}, typed)
 
-    def _session(self) -> UserSession | None:
-        token = request.get_cookie(COOKIE)
+    def token(self) -> str | None:
+        """Return the token of the current request, if it has one."""
+        token: str | None = request.get_cookie(COOKIE)
+        return token
+
+    def session(self) -> UserSession | None:
+        """Return the session of the current request, None if there is none or it has ended."""
+        token = self.token()
         return self.sessions.find(token) if token else None
 
     def _signed_in(self) -> UserSession:
         """Return the session.  Raises a redirect to the sign-in without one."""
-        session = self._session()
+        session = self.session()
         if session is None:
             raise redirect(PREFIX)
         return session
@@ -234,12 +248,14 @@ class OwnPage:
             refusals=[row for row in refusals if is_own(row, name)][:SOME_REFUSALS],
         )
 
-    def _form(
-        self, error: str = "", *, notice: str = "", username: str = "", realm: str = ""
+    def form(
+        self, path: str, error: str = "", *, notice: str = "", username: str = "", realm: str = ""
     ) -> str:
+        """Return the form to sign in, which is posted to `path`/login."""
         context = self._context
         return context.page(
             "me_login.tpl",
+            path=path,
             error=error,
             notice=notice,
             username=username,
@@ -277,7 +293,7 @@ def _set_cookie(token: str, seconds: int) -> None:
     response.set_cookie(
         COOKIE,
         token,
-        path=PREFIX,
+        path="/",  # of /phone, too
         httponly=True,
         samesite="strict",
         secure=is_encrypted(),
@@ -285,7 +301,7 @@ def _set_cookie(token: str, seconds: int) -> None:
     )
 
 
-def _error_page(context: AppContext, error: HTTPError) -> str:
+def error_page(context: AppContext, error: HTTPError) -> str:
     """Return the page of an error."""
     if error.exception:  # raised inside bottle; catch_errors logs the errors of handlers
         log.error("unhandled error while handling %r", request.path, exc_info=error.exception)

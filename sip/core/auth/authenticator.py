@@ -14,6 +14,7 @@ from sip.core.auth.digest import (
     is_right,
     read_credentials,
 )
+from sip.core.auth.phone_logins import ALGORITHM, PREFIX, PhoneLogins
 from sip.core.domains import Domains
 from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard.guard import Guard
@@ -23,6 +24,7 @@ from sip.message.message import Request
 from sip.message.uri import Uri, parse_uri
 from sip.store.call_settings import CallSettings
 from sip.store.groups import Group
+from sip.transport.transport_names import WEB_TRANSPORTS
 
 
 class Account(Protocol):
@@ -91,8 +93,10 @@ class Authenticator:
         algorithms: Iterable[str],
         clock: Callable[[], float],
         guard: Guard,
+        phone_logins: PhoneLogins,
     ) -> None:
         self.accounts = accounts
+        self.phone_logins = phone_logins
         self.domains = domains
         self.nonces = nonces
         self.algorithms = tuple(algorithms)
@@ -186,7 +190,7 @@ class Authenticator:
             if read is None or read[0].realm != realm:
                 continue
             answer, fault = read
-            if not fault and answer.algorithm not in self.algorithms:
+            if not fault and not self._is_offered(answer):
                 fault = f"the algorithm {answer.algorithm} is not offered"
             if fault:
                 cause = causes.UNUSABLE_CREDENTIALS.of(fault=fault)
@@ -239,12 +243,31 @@ class Authenticator:
 
         One digest is computed even if there is no account, so the time does not show that.
         """
-        account = self.accounts.find(answer.username, realm)
-        ha1 = getattr(account, _HA1[answer.algorithm]) if account else None
+        account: Account | None
+        ha1: str | None
+        login = self._phone_login(answer)
+        if login is not None:
+            account, ha1 = login
+        else:
+            account = self.accounts.find(answer.username, realm)
+            ha1 = getattr(account, _HA1[answer.algorithm]) if account else None
         right = is_right(ha1 or _DUMMY_HA1, method, answer)
         if account is None or not account.enabled or not ha1 or not right:
             return _cause(account, answer)
         return account
+
+    def _phone_login(self, answer: Answer) -> tuple[Account, str] | None:
+        """Return the account and the HA1 of a phone in a browser; None for all other answers."""
+        if not answer.username.startswith(PREFIX) or answer.algorithm != ALGORITHM:
+            return None
+        return self.phone_logins.find(answer.username, answer.realm)
+
+    def _is_offered(self, answer: Answer) -> bool:
+        """Return True if an answer has an algorithm of our challenges.
+
+        A phone in a browser has MD5 even if the passwords of accounts are not offered by it.
+        """
+        return answer.algorithm in self.algorithms or self._phone_login(answer) is not None
 
     def _fits(self, uri_text: str, request: Request) -> bool:
         """Return True if a digest's uri is the Request-URI, or names us (RFC 8760 §2.6, item 6)."""
@@ -268,7 +291,8 @@ class Authenticator:
     ) -> Challenged:
         """Return a challenge per algorithm for which all enabled users of the realm have an HA1.
 
-        The nonce is a new one, unless one is given.
+        MD5 is always the last one by WebSocket: the libraries of browsers know MD5 alone, and keep
+        the last challenge, against RFC 8760 §2.4.  The nonce is a new one, unless one is given.
         """
         title = "Proxy-Authenticate" if as_proxy else "WWW-Authenticate"
         nonce = nonce or self.nonces.make(self.clock(), source)
@@ -277,6 +301,8 @@ class Authenticator:
             user_agent = request.value("user-agent") or ""
             if _knows_only_md5(user_agent[:_LONGEST_MATCH]):
                 offered = ["MD5"]
+        if request.via.transport in WEB_TRANSPORTS:
+            offered = [*(name for name in offered if name != ALGORITHM), ALGORITHM]
         extra = tuple(
             (title, challenge(realm, nonce, algorithm, stale=stale))
             for algorithm in offered or self.algorithms[:1]

@@ -191,9 +191,7 @@ class RecordRoutes:
         """Return True if a callee cannot be reached at a URI, or may not be."""
         source = flow.remote[0]
         return (
-            (
-                flow.connection > 0 and flow.is_secure
-            )  # its certificate is for the name that was asked for
+            flow.is_only_way  # its certificate is for the name that was asked for
             or is_target_behind_nat(target, flow)
             or self.domains.is_local(uri)
             or is_private_elsewhere(uri, source)
@@ -351,10 +349,10 @@ def _is_at_contact(target: Target, flow: Flow) -> bool:
 def is_target_behind_nat(target: Target, flow: Flow) -> bool:
     """Return True if a target can be reached only along its flow, not at its Contact.
 
-    On UDP and TLS this is every target with a flow; on another connection, a target whose Contact
-    has another host than the remote end.
+    On UDP, TLS and WebSocket this is every target with a flow; on another connection, a target
+    whose Contact has another host than the remote end.
     """
-    if target.flow is None or not flow.is_connection or flow.is_secure:
+    if target.flow is None or not flow.is_connection or flow.is_only_way:
         return target.flow is not None
     uri = parse_uri(target.uri_text)
     return not isinstance(uri, SipUri) or uri.host != flow.remote[0]

@@ -17,13 +17,13 @@ from sip.message.uri import (
     parse_uri,
     read_uri,
 )
-from sip.transport.transport_names import DEFAULT_TRANSPORT, TRANSPORTS
+from sip.transport.transport_names import TRANSPORTS, WS, transport_param
 
 # Routes through this server in one request.  A dialog gets two each time it passes here.
 MAX_OWN_ROUTES = 20
 # The parameters before the ticket: none for the default transport, else its name.
 _USUAL_TRANSPORTS: frozenset[tuple[tuple[str, str | None], ...]] = frozenset(
-    () if name == DEFAULT_TRANSPORT else (("transport", name.lower()),) for name in TRANSPORTS
+    (("transport", name.lower()),) if transport_param(name) else () for name in (*TRANSPORTS, WS)
 )
 
 

@@ -238,7 +238,7 @@ class Binding:
         if not self.flow.connection or self.profile.path:
             return False
         return (
-            self.flow.is_secure
+            self.flow.is_only_way
             or self.needs_flow
             or (self._contact_is_source() and self._has_its_transport())
         )

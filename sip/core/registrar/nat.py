@@ -99,11 +99,7 @@ def flow_to_sender(
     `is_plain` that the sender was reached at its Contact until now.
     """
     source = flow.remote[0]
-    if (
-        (flow.connection and flow.is_secure)
-        or not isinstance(contact, SipUri)
-        or domains.is_local(contact)
-    ):
+    if flow.is_only_way or not isinstance(contact, SipUri) or domains.is_local(contact):
         return flow
     if is_on_connection_of(contact, flow):
         return reusable_flow(contact, flow, via_is_true=via_is_true)

@@ -248,7 +248,7 @@ def test_no_octet_of_a_ticket_can_be_changed():
         assert destination_side(request(), [changed(issued(), t=text)]) is None
 
 
-@pytest.mark.parametrize(("kind", "param"), [("UDP", None), ("TCP", "tcp"), ("WSS", "wss")])
+@pytest.mark.parametrize(("kind", "param"), [("UDP", None), ("TCP", "tcp"), ("WSS", "ws")])
 def test_a_record_route_says_lr_and_how_we_are_reached(kind: str, param: str | None):
     """§16.6, step 4; plain characters alone, for phones that parse loosely."""
     uri = issued(ALONG_6, kind=kind)

@@ -284,7 +284,7 @@ def test_a_renewed_certificate_is_served_without_a_new_start(start, files):
     before = Peer(web).encrypts()
     first = before.tls.getpeercert()["serialNumber"]
     write(files[0].parent, "127.0.0.1")
-    web.certificate.renew()
+    web.certificates[0].renew()
     assert Peer(web).encrypts().tls.getpeercert()["serialNumber"] != first
     assert before.is_served(), "open connections stay open"
 
@@ -297,7 +297,7 @@ def test_an_unusable_new_certificate_keeps_the_old_one(start, files):
     write(files[0].parent, "127.0.0.1")
     files[0].write_bytes(certificate)
     with pytest.raises(CertificateError, match="belong together"):
-        web.certificate.renew()
+        web.certificates[0].renew()
     assert Peer(web).encrypts().tls.getpeercert()["serialNumber"] == first
 
 

@@ -1,0 +1,152 @@
+"""The phone in the browser, at /phone: for a user who signs in there, or an admin as any user.
+
+The page gets a digest name and an HA1 of its own, see sip/core/auth/phone_logins.py: they end with
+the session, and the password of the user is in no page.
+"""
+
+import json
+from typing import cast
+
+from bottle import Bottle, HTTPError, request, response
+
+from sip.core.auth.phone_logins import PhoneLogin, PhoneLogins
+from sip.store.accounts import Account, full_name
+from sip.store.audit import Act
+from sip.store.database import DatabaseError
+from sip.store.sessions import Session
+from webadmin.context import SESSION, Actor, AppContext, redirect
+from webadmin.encryption import is_encrypted
+from webadmin.http.compression import WSGIApp
+from webadmin.phone_texts import phone_texts
+from webadmin.request_checks import COOKIE as ADMIN_COOKIE
+from webadmin.request_checks import catch_errors, check_form_request
+from webadmin.routes import Result, route
+from webadmin.self_service.app import OwnPage, error_page
+
+PREFIX = "/phone"
+# Where the script opens its WebSocket; a reverse proxy may route it apart.
+WEBSOCKET_PATH = "/ws"
+# The page may use the microphone; its WebSocket is on its own host, which older browsers do not
+# take for "self".
+_HEADERS = {
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+        " connect-src 'self' {origin}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+}
+
+
+def build(context: AppContext, own_page: OwnPage) -> WSGIApp:
+    """Return the application, which is served for PREFIX and the paths under it."""
+    app = Bottle()
+    app.add_hook("before_request", check_form_request)
+    app.install(catch_errors)
+    page = PhonePage(context, own_page, context.phone_logins)
+    route(app, "GET", PREFIX, page.show)
+    route(app, "POST", f"{PREFIX}/login", page.sign_in)
+    route(app, "POST", f"{PREFIX}/logout", page.sign_out)
+    app.default_error_handler = lambda error: error_page(context, error)
+    return cast(WSGIApp, app)
+
+
+class PhonePage:
+    """The page with the phone, and its form to sign in; users share their sessions with /me."""
+
+    def __init__(self, context: AppContext, own_page: OwnPage, logins: PhoneLogins) -> None:
+        self._context = context
+        self._own_page = own_page
+        self._logins = logins
+
+    def show(self) -> str:
+        """Return the phone of the signed-in user, or of `user` for an admin."""
+        name = request.query.getunicode("user", "")
+        if name and (token := request.get_cookie(ADMIN_COOKIE)):
+            session = self._admin_session(token)
+            if session is not None:
+                return self._show_as_admin(session, token, name)
+        own, token = self._own_page.session(), self._own_page.token()
+        if own is None or token is None:
+            return self._own_page.form(PREFIX, username=name)
+        account = self._context.users.find(own.username, own.realm)
+        if account is None:  # removed at this moment
+            return self._own_page.form(PREFIX, username=name)
+        login = self._logins.of(account, token) or self._logins.issue(
+            account, own.realm, token, lambda: self._of_user(own.username, own.realm, token)
+        )
+        return self._page(account, own.realm, login)
+
+    def sign_in(self) -> Result:
+        """Open a session for the right name and password."""
+        refused = self._own_page.open_session(PREFIX)
+        return redirect(PREFIX) if refused is None else refused
+
+    def sign_out(self) -> Result:
+        """End the session, and so the login of its phones."""
+        self._own_page.close_session()
+        return redirect(PREFIX)
+
+    def _show_as_admin(self, session: Session, token: str, name: str) -> str:
+        context = self._context
+        request.environ[SESSION] = session
+        if context.lacks_second_factor:
+            raise redirect("/account")
+        if not context.can_change:
+            raise HTTPError(403, "A viewer has no phone: it would call as the user.")
+        realm = request.query.getunicode("realm", "") or context.users.realm
+        account = context.users.find(name, realm)
+        if account is None:
+            raise HTTPError(404, "There is no user of this name.")
+        login = self._logins.of(account, token)
+        if login is None:
+            user = full_name(account.username, context.users.key_realm(realm))
+            address = request.environ.get("REMOTE_ADDR", "")
+            context.record(Act.PHONE_OPENED, user, by=Actor(session.username, address))
+            login = self._logins.issue(
+                account, realm, token, lambda: self._of_admin(account.username, realm, token)
+            )
+        return self._page(account, realm, login)
+
+    def _admin_session(self, token: str) -> Session | None:
+        """Return the session of an administrator, None if it has ended."""
+        try:
+            return self._context.sessions.find(token, self._context.clock())
+        except DatabaseError as error:
+            raise HTTPError(503, str(error)) from None
+
+    def _of_user(self, username: str, realm: str, token: str) -> Account | None:
+        """Return the account as long as the session of its user goes on."""
+        own = self._own_page.sessions.find(token)
+        return self._context.users.find(username, realm) if own else None
+
+    def _of_admin(self, username: str, realm: str, token: str) -> Account | None:
+        """Return the account as long as the session of the administrator goes on."""
+        try:
+            session = self._context.sessions.find(token, self._context.clock())
+        except DatabaseError:
+            return None
+        return self._context.users.find(username, realm) if session else None
+
+    def _page(self, account: Account, realm: str, login: PhoneLogin) -> str:
+        context = self._context
+        host = request.get_header("Host", "localhost")
+        scheme = "wss" if is_encrypted() else "ws"
+        for name, value in _HEADERS.items():
+            response.set_header(name, value.format(origin=f"{scheme}://{host}"))
+        context.leave_uncompressed()
+        phone = {
+            "uri": f"sip:{account.username}@{realm}",
+            "name": account.display_name,
+            "authorizationUser": login.name,
+            "ha1": login.ha1,
+            "realm": realm,
+            "path": WEBSOCKET_PATH,
+            "ice": [server.as_json() for server in context.config.phone_ice],
+            "texts": phone_texts(),
+        }
+        return context.page(
+            "browser_phone.tpl",
+            user=account,
+            realm=realm,
+            phone=json.dumps(phone, ensure_ascii=False, separators=(",", ":")),
+        )
