@@ -23,6 +23,7 @@ import statistics
 import sys
 import textwrap
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -99,6 +100,8 @@ class Wire(UdpSocket):
         self._hub = hub
         self._pool = GreenletPool()
         self._watcher = self
+        self._received: deque[tuple[bytes, Flow]] = deque()
+        self._is_held = False
         self._receive_one = self._next
         self.local, self.is_ipv6, self.is_wildcard = SERVER, False, False
         self.incoming: list[tuple[bytes, Flow]] = []
