@@ -40,7 +40,8 @@ def rich(
     """
     tags, target = dict(_TAGS), ' target="_blank"' if new_tab else ""
     for name, url in (links or {}).items():
-        tags[name] = (f'<a href="{escape(url)}"{target}>', "</a>")
+        address = escape(url).replace("{", "%7B").replace("}", "%7D")  # no places for values
+        tags[name] = (f'<a href="{address}"{target}>', "</a>")
     for name, css in (classes or {}).items():
         tags[name] = (f'<span class="{escape(css)}">', "</span>")
 
