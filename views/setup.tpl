@@ -18,7 +18,7 @@
 % end
 </div>
 % if shown:
-<noscript><p><a href="{{here}}" target="_blank">{{_('Look for the phone in a new tab')}}</a>. {{_('This page shows the password only once, so it does not load itself again.')}}</p></noscript>
+<noscript><p>{{rich(_('<look>Look for the phone</look> in a new tab. This page shows the password only once, so it does not load itself again.'), {'look': here}, new_tab=True)}}</p></noscript>
 % end
 <section class="card setup" aria-labelledby="setup-title">
 <header><h2 id="setup-title">{{_('Settings for the phone')}}</h2></header>

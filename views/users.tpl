@@ -110,6 +110,8 @@
 </tr>
 </thead>
 <tbody id="rows" hx-get="{{link_to(page=found.page)}}" hx-trigger="every 10s" hx-select="#rows" hx-select-oob="{{','.join('#number-{}:innerHTML'.format(state or 'all') for state, _, _ in chips)}},#count:innerHTML" hx-target="this" hx-swap="outerMorph">
+% never, show, show_of, choose = _('never'), _('•••• show'), _('Show the HA1s of {name}'), _('Choose {name}')
+% label_address, label_device, label_display_name, label_last_seen, label_realm, label_state, label_user_name = _('Address'), _('Device'), _('Display name'), _('Last seen'), _('Realm'), _('State'), _('User name')
 % for user in found.entries:
 % phone = user.contacts[0] if user.contacts else None
 <tr id="user-{{user.id}}">
@@ -118,14 +120,14 @@
 % if user is found.entries[0]:
 <input type="hidden" name="shown" value="{{','.join(str(each.id) for each in found.entries)}}">\\
 % end
-<input type="checkbox" name="id" value="{{user.id}}" aria-label="{{_('Choose {name}').format(name=user.username)}}"{{' checked' if user.id in chosen else ''}}></td>
+<input type="checkbox" name="id" value="{{user.id}}" aria-label="{{choose.format(name=user.username)}}"{{' checked' if user.id in chosen else ''}}></td>
 % end
-<td data-label="{{_('User name')}}" data-column="username"><div class="who"><span class="av" data-av="{{initials(user.display_name or user.username)}}"></span><a href="/users/{{user.id}}{{list_query}}">{{user.username}}</a></div></td>
+<td data-label="{{label_user_name}}" data-column="username"><div class="who"><span class="av" data-av="{{initials(user.display_name or user.username)}}"></span><a href="/users/{{user.id}}{{list_query}}">{{user.username}}</a></div></td>
 % if 'display_name' in shown:
-<td data-label="{{_('Display name')}}" data-column="display_name" class="dim">{{user.display_name}}</td>
+<td data-label="{{label_display_name}}" data-column="display_name" class="dim">{{user.display_name}}</td>
 % end
 % if 'state' in shown:
-<td data-label="{{_('State')}}" data-column="state">\\
+<td data-label="{{label_state}}" data-column="state">\\
 % include('state.tpl', user=user)
 % if user.username in blocked:
  <span class="pill bad">{{_('login blocked')}}</span>\\
@@ -135,7 +137,7 @@
 </td>
 % end
 % if 'device' in shown:
-<td data-label="{{_('Device')}}" data-column="device" class="hide-m">\\
+<td data-label="{{label_device}}" data-column="device" class="hide-m">\\
 % if phone:
 {{phone.user_agent or _('unknown')}}\\
 % if len(user.contacts) > 1:
@@ -145,22 +147,22 @@
 </td>
 % end
 % if 'address' in shown:
-<td data-label="{{_('Address')}}" class="hide-m mono dim{{' whole' if phone and len(phone.address) < 22 else ''}}">{{phone.address if phone else ''}}</td>
+<td data-label="{{label_address}}" class="hide-m mono dim{{' whole' if phone and len(phone.address) < 22 else ''}}">{{phone.address if phone else ''}}</td>
 % end
 % if 'realm' in shown:
-<td data-label="{{_('Realm')}}" data-column="realm" class="small dim{{' whole' if len(user.realm) < 25 else ''}}">{{user.realm}}</td>
+<td data-label="{{label_realm}}" data-column="realm" class="small dim{{' whole' if len(user.realm) < 25 else ''}}">{{user.realm}}</td>
 % end
 % if 'last_seen' in shown:
-<td data-label="{{_('Last seen')}}" data-column="last_seen" class="small dim whole">\\
+<td data-label="{{label_last_seen}}" data-column="last_seen" class="small dim whole">\\
 % if user.last_seen:
 <time datetime="{{moment(user.last_seen)}}" title="{{moment(user.last_seen)}}">{{ago(user.last_seen, now)}}</time>\\
 % else:
-{{_('never')}}\\
+{{never}}\\
 % end
 </td>
 % end
 % if 'ha1' in shown:
-<td data-label="HA1" data-column="ha1" class="small r whole"><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="{{_('Show the HA1s of {name}').format(name=user.username)}}">{{_('•••• show')}}</a></td>
+<td data-label="HA1" data-column="ha1" class="small r whole"><a href="/users/{{user.id}}/hashes{{list_query}}" hx-get="/users/{{user.id}}/hashes" hx-target="#shown" hx-select="#hashes" hx-swap="innerHTML" aria-label="{{show_of.format(name=user.username)}}">{{show}}</a></td>
 % end
 </tr>
 % end

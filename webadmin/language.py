@@ -38,6 +38,7 @@ class Language:
     def __init__(self, code: str, entries: list[Entry]) -> None:
         self.code = code
         self.messages = translations_of(entries) if entries else gettext.NullTranslations()
+        self.gettext: Callable[[str], str] = self.messages.gettext if entries else str
         pairs = [
             (entry.message, entry.translations[0])
             for entry in entries
@@ -122,7 +123,7 @@ def current_code() -> str:
 
 def _(message: str) -> str:
     """Return a message in the language of the current request."""
-    return _CURRENT.get().messages.gettext(message)
+    return _CURRENT.get().gettext(message)
 
 
 def N_(message: str) -> str:

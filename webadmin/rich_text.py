@@ -30,15 +30,18 @@ def rich(
     message: str,
     links: Mapping[str, str] | None = None,
     classes: Mapping[str, str] | None = None,
+    *,
+    new_tab: bool = False,
     **values: object,
 ) -> Html:
     """Return a message as HTML; `links` are URLs by the names of their tags, `classes` of CSS.
 
     All but the known tags is escaped, the message and the values, unless a value is Html.
     """
-    tags = dict(_TAGS)
+    tags, target = dict(_TAGS), ' target="_blank"' if new_tab else ""
     for name, url in (links or {}).items():
-        tags[name] = (f'<a href="{escape(url)}">', "</a>")
+        address = escape(url).replace("{", "%7B").replace("}", "%7D")  # no places for values
+        tags[name] = (f'<a href="{address}"{target}>', "</a>")
     for name, css in (classes or {}).items():
         tags[name] = (f'<span class="{escape(css)}">', "</span>")
 

@@ -55,7 +55,7 @@ class _Template(SimpleTemplate):  # type: ignore[misc]  # bottle has no types
         """Let `{{…}}` print Html as it is; all else is escaped."""
         super().prepare(**options)
         to_text = self._escape
-        self._escape = lambda value: value if isinstance(value, Html) else to_text(value)
+        self._escape = lambda value: value if type(value) is Html else to_text(value)
 
 
 def _load() -> dict[str, _Template]:
