@@ -73,7 +73,7 @@ def hunt(name: str, home: Path, *, runs: int, seconds: int) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        timeout=seconds + 60,
+        timeout=seconds + 105,
     )
     wrong = [file.read_bytes() for file in found_wrong.iterdir()]
     assert done.returncode == 0, f"{wrong}\n{done.stdout[-8000:]}"

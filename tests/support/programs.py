@@ -1,5 +1,6 @@
 """Start programs on addresses of their own, wait for them, and end them by pid."""
 
+import itertools
 import os
 import random
 import shutil
@@ -43,10 +44,23 @@ def _is_free(address: str, kind: socket.SocketKind) -> bool:
 PORTS = (16_000, 32_000)
 
 
+def _own_ports() -> list[int]:
+    """The ports of this process of pytest, in any order; another one has other ports."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = list(range(PORTS[0] + number, PORTS[1], count))
+    random.shuffle(ports)
+    return ports
+
+
+# None is given twice until all were: a server may not have opened its own yet.
+_PORTS = itertools.cycle(_own_ports())
+
+
 def free_port(kind: socket.SocketKind, address: str = "127.0.0.1") -> int:
     """A port that was free a moment ago, and that the system does not assign by itself."""
     while True:
-        port = random.randrange(*PORTS)
+        port = next(_PORTS)
         with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
             probe.bind((address, port))
             return port

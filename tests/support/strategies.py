@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 # EXAMPLES=20000 in the environment searches on.
 SEARCH = settings(
-    max_examples=int(os.environ.get("EXAMPLES") or 150),
+    max_examples=int(os.environ.get("EXAMPLES") or 75),
     suppress_health_check=[HealthCheck.too_slow],
 )
 

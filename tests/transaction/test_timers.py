@@ -160,7 +160,7 @@ CHANGE = st.tuples(st.integers(0, 5), st.none() | st.integers(-50, 40_000))
 PASSING = st.integers(0, 300) | st.integers(0, 200_000)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.lists(CHANGE | PASSING, max_size=60))
 def test_the_wheel_agrees_with_a_list_that_is_searched(steps):
     """After any moves, ends and clock jumps, `due` returns what a scan of all deadlines finds."""

@@ -428,7 +428,7 @@ ENDS = [">", "", ">;x=1", ">>", "> "]
 
 
 @given(*map(st.sampled_from, (HEADS, MIDDLES, TICKETS, WAYS, ENDS)))
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_a_route_of_our_own_is_read_like_any_other(head, middle, ticket, way, end):
     """§16.4: by its usual form quickly, with the same outcome."""
     value = f"{head}{middle};lr;t={ticket}{way}{end}"

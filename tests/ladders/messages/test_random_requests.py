@@ -87,7 +87,7 @@ def faults() -> Iterator[list[str]]:
 
 
 @given(methods, uris, names, names, st.lists(fields | others, max_size=4))
-@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 def test_any_request_is_answered_or_forwarded_without_a_fault(method, uri, sender, to, more):
     """Strangers: nothing leaves towards a place that only the request named."""
     with faults() as shown:
@@ -121,7 +121,7 @@ def test_any_request_is_answered_or_forwarded_without_a_fault(method, uri, sende
 
 
 @given(st.binary(max_size=40), st.integers(0, 400))
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_any_octets_in_the_midst_of_a_request_harm_nothing(octets: bytes, at: int):
     """A few octets of a request are changed on the way."""
     with faults() as shown:
