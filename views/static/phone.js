@@ -8,7 +8,6 @@
   const REGISTER_SECONDS = 120;  // the login ends with the session, and then the registration
   const ICE_MS = 500;  // candidates that come later are not waited for
   const RETRY_MS = 30_000;  // after a refused registration
-  const MEDIA = {audio: true, video: false};
   const $ = (id) => document.getElementById(id);
   const say = (text, values = {}) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 
@@ -16,8 +15,8 @@
 
   let ua = null;
   // The call that the page shows: {session, name, target, isOutgoing, startedAt, answeredAt,
-  // isHeld, isMuted, peerHolds, stream, referral, transfer, before}; `before` is the call that
-  // transferred us to it.
+  // isHeld, isMuted, peerHolds, stream, microphone, referral, transfer, before}; `before` is the
+  // call that transferred us to it.
   let call = null;
   let ticking = 0;
   let retry = 0;
@@ -114,7 +113,6 @@
     if (cause === C.CANCELED) return TEXTS.cancelled;
     if (cause === C.BUSY) return TEXTS.busy;
     if (cause === C.REJECTED && (!isOutgoing || status === 603)) return TEXTS.declined;
-    if (cause === C.USER_DENIED_MEDIA_ACCESS) return ended.hindrance || TEXTS.denied;
     if ([C.NO_ANSWER, C.EXPIRES, C.REQUEST_TIMEOUT].includes(cause)) {
       return isOutgoing ? TEXTS.noAnswer : TEXTS.missed;
     }
@@ -129,6 +127,7 @@
   function end(ended, event) {
     const text = endText(ended, event);
     PhonePast.add(ended, text);
+    release(ended.microphone);
     if (call?.before === ended) call.before = null;
     if (call !== ended) return;
     PhoneRing.stop();
@@ -187,9 +186,6 @@
     session.on("muted", () => { mine.isMuted = true; showCall(); });
     session.on("unmuted", () => { mine.isMuted = false; showCall(); });
     session.on("refer", (event) => refer(mine, event));
-    session.on("getusermediafailed", (error) => {
-      mine.hindrance = error?.name === "NotFoundError" ? TEXTS.noMicrophone : TEXTS.denied;
-    });
     session.on("ended", (event) => end(mine, event));
     session.on("failed", (event) => end(mine, event));
     showCall();
@@ -208,13 +204,35 @@
     });
   }
 
-  function options() {
+  // Return the sound of the microphone; null, and say why, if there is none.
+  async function microphone() {
     const device = $("microphone").value;
-    return {
-      mediaConstraints: device ? {audio: {deviceId: {exact: device}}, video: false} : MEDIA,
-      pcConfig: {iceServers: config.ice},
-      sessionTimersExpires: 1800,
-    };
+    try {
+      const audio = device ? {deviceId: {exact: device}} : true;
+      return await navigator.mediaDevices.getUserMedia({audio, video: false});
+    } catch ({name}) {
+      showState(name === "NotFoundError" ? TEXTS.noMicrophone : TEXTS.denied);
+      return null;
+    }
+  }
+
+  function release(stream) {
+    for (const sound of stream?.getTracks() ?? []) sound.stop();
+  }
+
+  function options(stream) {
+    return {mediaStream: stream, pcConfig: {iceServers: config.ice}, sessionTimersExpires: 1800};
+  }
+
+  async function changeMicrophone() {
+    const mine = call;
+    const stream = mine?.microphone && await microphone();
+    if (!stream) return;
+    const [sound] = stream.getAudioTracks();
+    sound.enabled = !mine.isMuted && !mine.isHeld;
+    await mine.session.connection.getSenders()[0].replaceTrack(sound);
+    release(mine.microphone);
+    mine.microphone = stream;
   }
 
   function uriOf(target) {
@@ -223,13 +241,34 @@
       : `sip:${encodeURIComponent(target)}@${config.realm}`;
   }
 
-  function dial(target) {
-    if (call || !ua) return;
+  // Call by `begins`, which gets the options of JsSIP and reports the new call by newRTCSession.
+  async function place(begins) {
+    const before = call;
+    const stream = await microphone();
+    if (!stream) return;
     try {
-      ua.call(uriOf(target), options());
+      if (call === before) begins(options(stream));
     } catch {
       showState(TEXTS.badTarget);
     }
+    if (call && call !== before && call.isOutgoing) call.microphone = stream;
+    else release(stream);
+  }
+
+  function dial(target) {
+    if (!call && ua) place((values) => ua.call(uriOf(target), values));
+  }
+
+  async function answer() {
+    const mine = call;
+    const stream = await microphone();
+    if (!stream || mine.microphone || !mine.session.isInProgress()) {
+      release(stream);
+      return;
+    }
+    PhoneRing.stop();
+    mine.microphone = stream;
+    mine.session.answer(options(stream));
   }
 
   function incoming(session) {
@@ -260,9 +299,9 @@
     const referral = call?.referral;
     if (!referral) return;
     call.referral = null;
-    if (isAccepted) referral.accept(null, options());
-    else referral.reject();
     showCall();
+    if (isAccepted) place((values) => referral.accept(null, values));
+    else referral.reject();
   }
 
   function transfer(target) {
@@ -296,10 +335,7 @@
     event.preventDefault();
     dial($("number").value.trim());
   });
-  $("answer").addEventListener("click", () => {
-    PhoneRing.stop();
-    call?.session.answer(options());
-  });
+  $("answer").addEventListener("click", () => { if (call) answer(); });
   $("decline").addEventListener("click", () => call?.session.terminate({status_code: 603}));
   $("hang-up").addEventListener("click", () => call?.session.terminate());
   $("follow").addEventListener("click", () => answerReferral(true));
@@ -358,6 +394,7 @@
     if (select.selectedIndex < 0) select.selectedIndex = 0;
   }
 
+  $("microphone").addEventListener("change", changeMicrophone);
   $("speaker").addEventListener("change", ({target}) => $("sound").setSinkId(target.value));
   $("speaker-field").hidden = !("setSinkId" in HTMLMediaElement.prototype);
   navigator.mediaDevices?.addEventListener?.("devicechange", listDevices);
