@@ -1,5 +1,7 @@
 """The phone in the browser: two tabs call each other, with a microphone that Chromium plays."""
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -22,6 +24,20 @@ PACKETS = """async () => {
 }"""
 NO_MICROPHONE = """navigator.mediaDevices.getUserMedia = () =>
   Promise.reject(new DOMException("none", "NotFoundError"));"""
+
+SIP_JS = (Path(__file__).parent / "vendor/sipjs/sip.min.js").read_text()
+# A phone of SIP.js, which registers by a password.
+STARTS_SIP_JS = """async ([url, domain, user, password]) => {
+  window.phone = new SIP.Web.SimpleUser(url, {
+    aor: `sip:${user}@${domain}`,
+    media: {remote: {audio: document.createElement("audio")}},
+    userAgentOptions: {
+      authorizationUsername: user, authorizationPassword: password, logLevel: "error",
+    },
+  });
+  await phone.connect();
+  await phone.register();
+}"""
 
 
 class Phone:
@@ -115,6 +131,23 @@ def test_three_tabs_call_and_transfer(visit, server):
     bob.page.locator("[name=password]").wait_for()
     carol.calls("bob")
     carol.shows("Not reachable at the moment")
+
+
+def test_another_library_registers_and_calls(visit, server):
+    """SIP.js, on the page of the phone; it knows MD5 alone, and answers the last challenge."""
+    server.has_users("alice", "bob", "carol")
+    page, bob = Phone(visit(), "carol").page, Phone(visit(), "bob")
+    bob.is_registered()
+    page.evaluate(SIP_JS + "; window.SIP = SIP")
+    url = server.web_url.replace("http", "ws") + "/"
+    page.evaluate(STARTS_SIP_JS, [url, server.domain, "alice", server.password_of("alice")])
+    page.evaluate("domain => { phone.call(`sip:bob@${domain}`); }", server.domain)
+    bob.shows("alice is calling")
+    bob.presses("Answer")
+    bob.shows("Talking")
+    bob.hears()
+    page.evaluate("phone.hangup()")
+    bob.shows("Call ended")
 
 
 @pytest.mark.parametrize(
