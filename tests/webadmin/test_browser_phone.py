@@ -107,8 +107,10 @@ def test_an_admin_opens_the_phone_of_a_user(context, browser, alice):
     entries = [(each.who, each.about) for each in context.audit.entries()]
     assert entries.count(("admin", "alice")) == 1
     assert context.audit.entries()[0].act == Act.PHONE_OPENED
+    cookie = browser.cookies["sipserver_session"]
     browser.post("/logout")
     assert stands_for(context, page) is None
+    browser.cookies["sipserver_session"] = cookie
     assert browser.get("/phone?user=alice").location == "/login?next=/phone%3Fuser%3Dalice"
 
 
