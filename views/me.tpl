@@ -13,6 +13,7 @@
 </div>
 % end
 <div class="head"><div><h1>{{user.display_name or user.username}}</h1><p class="mono dim">{{user.username}}@{{user.realm}}</p></div><span class="sp"></span>
+<a class="btn" href="/phone">{{_('Phone in the browser')}}</a>
 <form method="post" action="/me/logout"><button>{{_('Sign out')}}</button></form></div>
 % if said:
 <div class="notice" role="status"><p>{{said}}</p></div>

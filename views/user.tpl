@@ -18,6 +18,9 @@
 <div class="row" id="acts">
 % include('user_call.tpl', user=user, list_query=list_query)
 % if can_change:
+% if user.enabled:
+<a class="btn" href="{{browser_phone_link(user.username, user.realm)}}">{{_('Phone in the browser')}}</a>
+% end
 <a class="btn" href="#new-password">{{_('New password')}}</a>
 % if user.enabled:
 <form class="inline" method="post" action="/users/{{user.id}}/disable{{list_query}}"><button>{{_('Disable')}}</button></form>

@@ -5,7 +5,9 @@ the session, and the password of the user is in no page.
 """
 
 import json
+import re
 from typing import cast
+from urllib.parse import quote
 
 from bottle import Bottle, HTTPError, request, response
 
@@ -15,24 +17,29 @@ from sip.store.audit import Act
 from sip.store.database import DatabaseError
 from sip.store.sessions import Session
 from webadmin.context import SESSION, Actor, AppContext, redirect
-from webadmin.encryption import is_encrypted
 from webadmin.http.compression import WSGIApp
+from webadmin.language import _
 from webadmin.phone_texts import phone_texts
 from webadmin.request_checks import COOKIE as ADMIN_COOKIE
 from webadmin.request_checks import catch_errors, check_form_request
 from webadmin.routes import Result, route
+from webadmin.saved_form import full_path
 from webadmin.self_service.app import OwnPage, error_page
 
 PREFIX = "/phone"
 # Where the script opens its WebSocket; a reverse proxy may route it apart.
 WEBSOCKET_PATH = "/ws"
+# Characters of the user of a SIP URI that need no escape (RFC 3261 §25.1).
+_USER_CHARACTERS = "-_.!~*'()&=+$,;?/"
+# A Host field; any other one is not repeated in the Content-Security-Policy.
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
 # The page may use the microphone; its WebSocket is on its own host, which older browsers do not
 # take for "self".
 _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
-        " connect-src 'self' {origin}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        " connect-src 'self'{sockets}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
 }
 
@@ -63,8 +70,10 @@ class PhonePage:
         name = request.query.getunicode("user", "")
         if name and (token := request.get_cookie(ADMIN_COOKIE)):
             session = self._admin_session(token)
-            if session is not None:
-                return self._show_as_admin(session, token, name)
+            if session is None:
+                here = quote(full_path(request.environ), safe="/")
+                raise redirect(f"/login?next={here}")
+            return self._show_as_admin(session, token, name)
         own, token = self._own_page.session(), self._own_page.token()
         if own is None or token is None:
             return self._own_page.form(PREFIX, username=name)
@@ -82,9 +91,20 @@ class PhonePage:
         return redirect(PREFIX) if refused is None else refused
 
     def sign_out(self) -> Result:
-        """End the session, and so the login of its phones."""
+        """End the session, the login of its phones, and their registrations."""
+        own, token = self._own_page.session(), self._own_page.token()
+        if own is not None and token is not None:
+            for name in self._logins.end(token):
+                self._remove_contacts(own.user_id, name)
         self._own_page.close_session()
         return redirect(PREFIX)
+
+    def _remove_contacts(self, user_id: int, login: str) -> None:
+        """Remove the registrations of a login, whose name is the user of their contacts."""
+        entry = self._context.directory.entry(user_id)
+        for each in entry.contacts if entry else ():
+            if each.contact.startswith(f"sip:{login}@"):
+                self._context.phones.remove_contact(each.aor, each.contact, each.flow)
 
     def _show_as_admin(self, session: Session, token: str, name: str) -> str:
         context = self._context
@@ -92,11 +112,13 @@ class PhonePage:
         if context.lacks_second_factor:
             raise redirect("/account")
         if not context.can_change:
-            raise HTTPError(403, "A viewer has no phone: it would call as the user.")
+            raise HTTPError(403, _("Your role is viewer: a phone would call as the user."))
         realm = request.query.getunicode("realm", "") or context.users.realm
         account = context.users.find(name, realm)
         if account is None:
-            raise HTTPError(404, "There is no user of this name.")
+            raise HTTPError(404, _("There is no user of this name."))
+        if not account.enabled:
+            raise HTTPError(409, _("This user is disabled, so its phones cannot register."))
         login = self._logins.of(account, token)
         if login is None:
             user = full_name(account.username, context.users.key_realm(realm))
@@ -129,13 +151,13 @@ class PhonePage:
 
     def _page(self, account: Account, realm: str, login: PhoneLogin) -> str:
         context = self._context
-        host = request.get_header("Host", "localhost")
-        scheme = "wss" if is_encrypted() else "ws"
+        host = request.get_header("Host", "")
+        sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
         for name, value in _HEADERS.items():
-            response.set_header(name, value.format(origin=f"{scheme}://{host}"))
+            response.set_header(name, value.format(sockets=sockets))
         context.leave_uncompressed()
         phone = {
-            "uri": f"sip:{account.username}@{realm}",
+            "uri": f"sip:{quote(account.username, safe=_USER_CHARACTERS)}@{realm}",
             "name": account.display_name,
             "authorizationUser": login.name,
             "ha1": login.ha1,

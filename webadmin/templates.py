@@ -153,6 +153,11 @@ def ladder_link(call_id: str) -> str:
     return f"/traces/{quote(call_id, safe='')}"
 
 
+def browser_phone_link(username: str, realm: str) -> str:
+    """Return the URL of the phone in the browser as a user, for an administrator."""
+    return link("/phone", [("user", username), ("realm", realm)])
+
+
 def moment(at: float) -> str:
     """Return a Unix time as UTC in ISO 8601, for the <time> element."""
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(at))
@@ -263,7 +268,7 @@ _FUNCTIONS = {
     function.__name__: function
     for function in (
         *(static, ago, elapsed, span, moment, date_time, shown_browser, as_sentence),
-        *(counter, ladder_link, thousands, decimal, rich, script_texts),
+        *(browser_phone_link, counter, ladder_link, thousands, decimal, rich, script_texts),
         *(some_of, time_ago, time_element, clock_time, refusal_line),
         *(_, ngettext, pgettext, translated, current_code),
     )

@@ -13,9 +13,11 @@ from sip.message.message import MAX_BODY_BYTES, MAX_HEAD_BYTES
 MAX_MESSAGE_OCTETS = MAX_HEAD_BYTES + MAX_BODY_BYTES
 # Frames of one message.  Libraries for SIP send one frame for each message; each more costs 15 µs.
 MAX_FRAGMENTS = 64
+_FIN, _CONTROL, _MASKED, _LENGTH = 0x80, 0x08, 0x80, 0x7F
+_TEXT, _BINARY = 0x81, 0x82  # a message in one frame, of either kind (RFC 6455 §5.2)
 _MASK_OCTETS = 4
-# The largest payload whose length needs no further octets, two, or eight (RFC 6455 §5.2).
-_HEADERS = ((125, 2), (65_535, 4), (2**63, 10))
+# The first length that needs two more octets, and the first that needs eight.
+_LONG, _HUGE = 126, 65_536
 
 
 class WebSocketEnd(BadStream):
@@ -29,52 +31,114 @@ class WebSocketEnd(BadStream):
 class WebSocketFramer:
     """Both directions of one WebSocket, after its handshake, on the side of the server.
 
-    A message travels in one WebSocket message, of text or of octets (RFC 7118 §5).
+    A message travels in one WebSocket message, of text or of octets (RFC 7118 §5).  Nearly each is
+    one frame, which is cut out here; all other frames are wsproto's, one after the other.
     """
 
-    __slots__ = ("_fragments", "_message", "_payload", "_pong", "_unread", "_websocket")
+    __slots__ = ("_fragments", "_is_split", "_left", "_message", "_pong", "_unread", "_websocket")
 
     def __init__(self) -> None:
         self._websocket = Connection(ConnectionType.SERVER)
+        self._unread = bytearray()
+        self._left = 0  # octets of the present frame of wsproto that it does not have yet
+        self._is_split = False  # the next frame of data continues a message
         self._message = bytearray()  # the beginning of the next message
         self._fragments = 0  # frames of it that have ended
-        self._unread = 0  # octets of further frames, nearly: a split frame may count some twice
-        self._payload = 0  # octets of `_unread` that are in `_message` already
         self._pong = b""  # the answer to the ping that `next` has returned
 
     @property
     def has_partial_message(self) -> bool:
         """Return True if the beginning of a message is buffered, and not its end."""
-        return bool(self._message or self._fragments)
+        return bool(self._unread or self._left or self._message or self._fragments)
 
     @property
     def buffered(self) -> int:
         """The number of octets after the message that was returned last."""
-        return len(self._message) + self._unread
+        return len(self._unread) + len(self._message)
 
     def feed(self, data: bytes) -> None:
         """Add octets that were read."""
-        self._unread += len(data)
-        self._websocket.receive_data(data)
+        self._unread += data
 
     def next(self) -> bytes | None:
         """Return the next whole message, or PING for a ping; None if there is none.
 
         Raises WebSocketEnd.
         """
+        unread = self._unread
+        while unread:
+            if not self._left:
+                message = self._begin_frame()
+                if message is not None:
+                    return message
+                if not self._left:
+                    return None
+            piece = bytes(unread[: self._left])
+            del unread[: self._left]
+            self._left -= len(piece)
+            self._websocket.receive_data(piece)
+            found = self._handle_events()
+            if found is not None:
+                return found
+        return None
+
+    def _begin_frame(self) -> bytes | None:
+        """Return the message that is the next frame, if it is one and whole.
+
+        Sets `_left` for any other frame whose head is there.
+        """
+        unread = self._unread
+        if len(unread) < 2:
+            return None
+        first, length = unread[0], unread[1] & _LENGTH
+        begin = 2
+        if length >= _LONG:
+            begin = 4 if length == _LONG else 10
+            if len(unread) < begin:
+                return None
+            least = _LONG if length == _LONG else _HUGE
+            length = int.from_bytes(unread[2:begin])
+        else:
+            least = 0
+        is_masked = bool(unread[1] & _MASKED)
+        if is_masked:
+            begin += _MASK_OCTETS
+        if (
+            first in (_TEXT, _BINARY)
+            and is_masked
+            and not self._is_split
+            and least <= length <= MAX_MESSAGE_OCTETS
+        ):
+            if len(unread) < begin + length:
+                return None
+            message = _unmasked(
+                unread[begin - _MASK_OCTETS : begin], unread[begin : begin + length]
+            )
+            if first == _BINARY or _is_utf_8(message):
+                del unread[: begin + length]
+                return self._returned(message)
+        if not first & _CONTROL:
+            self._is_split = not first & _FIN
+        self._left = begin + length
+        return None
+
+    def _handle_events(self) -> bytes | None:
+        """Return the message or PING that the last octets have ended.  Raises WebSocketEnd."""
         for event in self._websocket.events():
             if isinstance(event, TextMessage | BytesMessage):
                 self._add(event)
                 if event.message_finished:
-                    return self._take()
+                    message = bytes(self._message)
+                    self._message.clear()
+                    self._fragments = 0
+                    return self._returned(message)
             elif isinstance(event, Ping):
-                return self._take_ping(event)
+                self._pong = self._websocket.send(event.response())
+                return PING
             elif isinstance(event, Pong):
-                self._frame_ended(len(event.payload))
                 return PING  # so that the connection counts it like a message
             elif isinstance(event, CloseConnection):
                 raise self._end(event.response())
-        self._unread = self._payload = 0
         return None
 
     def pong(self) -> bytes:
@@ -84,10 +148,12 @@ class WebSocketFramer:
 
     def wrap(self, data: bytes) -> bytes:
         """Return the frame of one message of ours: text, unless it is not UTF-8 (RFC 7118 §5)."""
-        try:
-            return self._websocket.send(TextMessage(data=data.decode()))
-        except UnicodeDecodeError:
-            return self._websocket.send(BytesMessage(data=data))
+        kind, length = _TEXT if _is_utf_8(data) else _BINARY, len(data)
+        if length < _LONG:
+            return bytes((kind, length)) + data
+        if length < _HUGE:
+            return bytes((kind, _LONG)) + length.to_bytes(2) + data
+        return bytes((kind, _LENGTH)) + length.to_bytes(8) + data
 
     def ping(self) -> bytes:
         """Return a Ping frame: it keeps NATs and reverse proxies from closing (RFC 7118 §6)."""
@@ -101,35 +167,18 @@ class WebSocketFramer:
 
     def _add(self, event: TextMessage | BytesMessage) -> None:
         """Add a piece of a message, within the bounds.  Raises WebSocketEnd."""
-        piece = event.data.encode() if isinstance(event, TextMessage) else event.data
-        self._message += piece
-        self._payload += len(piece)
-        if event.frame_finished:
-            self._fragments += 1
-            self._frame_ended(self._payload)
-            self._payload = 0
+        self._message += event.data.encode() if isinstance(event, TextMessage) else event.data
+        self._fragments += event.frame_finished
         if len(self._message) > MAX_MESSAGE_OCTETS:
             raise self._too_big(f"a message of over {MAX_MESSAGE_OCTETS} octets")
         if self._fragments >= MAX_FRAGMENTS and not event.message_finished:
             raise self._too_big(f"a message in over {MAX_FRAGMENTS} frames")
 
-    def _take(self) -> bytes:
-        """Return the message that is whole."""
-        message = bytes(self._message)
-        self._message.clear()
-        self._fragments = 0
-        if message == PING:  # RFC 5626 §3.5.1; some clients send it instead of a Ping frame
+    def _returned(self, message: bytes) -> bytes:
+        """Return a message that is whole; prepare the answer to the ping of RFC 5626 §3.5.1."""
+        if message == PING:  # some clients send it instead of a Ping frame
             self._pong = self.wrap(PONG)
         return message
-
-    def _take_ping(self, ping: Ping) -> bytes:
-        self._frame_ended(len(ping.payload))
-        self._pong = self._websocket.send(ping.response())
-        return PING
-
-    def _frame_ended(self, payload: int) -> None:
-        header = next(octets for most, octets in _HEADERS if payload <= most)
-        self._unread = max(0, self._unread - header - _MASK_OCTETS - payload)
 
     def _too_big(self, reason: str) -> WebSocketEnd:
         return self._end(CloseConnection(CloseReason.MESSAGE_TOO_BIG, reason))
@@ -137,5 +186,21 @@ class WebSocketFramer:
     def _end(self, close: CloseConnection) -> WebSocketEnd:
         """Return the end of this WebSocket, with our Close frame (RFC 6455 §5.5.1, §7.4)."""
         self._message.clear()
+        self._unread.clear()
         reason = close.reason or "the client closed the WebSocket"
         return WebSocketEnd(reason, self._websocket.send(close))
+
+
+def _unmasked(mask: bytearray, payload: bytearray) -> bytes:
+    """Return the payload of a frame of a client (RFC 6455 §5.3)."""
+    size = len(payload)
+    key = (mask * (size // _MASK_OCTETS + 1))[:size]
+    return (int.from_bytes(payload) ^ int.from_bytes(key)).to_bytes(size)
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -23,6 +23,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # A microphone for the phone in the browser.
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 ]
 # Messages that may appear on the console: error responses that a test causes, and on a busy machine
 # a field that the test has focused before the page did.

@@ -39,6 +39,7 @@ from sip.transport.dns.exchange import _by_tcp, _by_udp
 from sip.transport.dns.resolver import MAX_HOPS, NoRoute, Resolver
 from sip.transport.flow import flow_text, parse_flow
 from sip.transport.stun import answer
+from sip.transport.websocket import MAX_MESSAGE_OCTETS, WebSocketEnd, WebSocketFramer
 from tests.fuzz.servers import callee, form, member, stranger
 from tests.support.properties import (
     REFUSED,
@@ -116,6 +117,28 @@ def _cut(octets: bytes, size: int) -> list[bytes]:
     except BadStream as bad:
         bad_request(bad, bad.head)
         found.append(b"")
+    return found
+
+
+def frames(octets: bytes) -> None:
+    """Frames of a WebSocket give the same messages, and the same end, however they are split."""
+    whole = _unframed(octets, len(octets) or 1)
+    assert _unframed(octets, 1) == whole
+    assert _unframed(octets, 7) == whole
+
+
+def _unframed(octets: bytes, size: int) -> list[bytes]:
+    framer, found = WebSocketFramer(), []
+    try:
+        for start in range(0, len(octets), size):
+            framer.feed(octets[start : start + size])
+            while (part := framer.next()) is not None:
+                found += [part, framer.pong()]
+                assert framer.buffered >= 0
+                assert len(part) <= MAX_MESSAGE_OCTETS
+    except WebSocketEnd as end:
+        found.append(end.frame[2:4])  # the code; the reason may name a place in the frame
+        assert framer.close() == b"", "one Close frame is enough"
     return found
 
 
@@ -403,7 +426,7 @@ def stun(octets: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     read.__name__: read
     for read in (
-        *(message, stream, via, address, parameters, uri, contact, digest, route, flow),
+        *(message, stream, frames, via, address, parameters, uri, contact, digest, route, flow),
         *(name_server, csv_file, stranger, member, callee, form, session, rtp, stun),
         relay,
     )

@@ -15,8 +15,10 @@ from tests.support.socket_phone import Call, NoMessage, SocketPhone
 class WebSocketClient:
     """One WebSocket, with the methods of a socket that a SocketPhone uses."""
 
-    def __init__(self, port: int, *, is_secure: bool, path: str = "/ws") -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 10.0)
+    def __init__(
+        self, port: int, *, is_secure: bool, path: str = "/ws", host: str = "127.0.0.1"
+    ) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), 10.0, (host, 0))
         if is_secure:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

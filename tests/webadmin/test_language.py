@@ -7,6 +7,7 @@ import pytest
 
 from webadmin.language import LANGUAGES, best_language
 from webadmin.numbers import decimal, thousands
+from webadmin.phone_texts import phone_texts
 from webadmin.script_texts import script_texts
 from webadmin.templates import STATIC
 
@@ -69,9 +70,15 @@ def test_an_error_page_is_in_the_language_of_its_browser(browser):
 
 
 def test_scripts_use_only_texts_that_the_page_has():
-    scripts = "".join(path.read_text() for path in STATIC.glob("*.js"))
-    used = set(re.findall(r"TEXTS\.(\w+)", scripts)) | {"h", "min", "s", "system", "light", "dark"}
+    of_the_phone, of_all = "", ""
+    for path in STATIC.glob("*.js"):
+        if path.name.startswith("phone"):
+            of_the_phone += path.read_text()
+        else:
+            of_all += path.read_text()
+    used = set(re.findall(r"TEXTS\.(\w+)", of_all)) | {"h", "min", "s", "system", "light", "dark"}
     assert json.loads(script_texts()).keys() == used
+    assert phone_texts().keys() == set(re.findall(r"\btexts\.(\w+)", of_the_phone, re.I))
 
 
 def test_numbers_are_written_as_the_language_does():

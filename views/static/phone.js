@@ -7,14 +7,20 @@
   const TEXTS = config.texts;
   const REGISTER_SECONDS = 120;  // the login ends with the session, and then the registration
   const ICE_MS = 500;  // candidates that come later are not waited for
-  const KEPT_CALLS = 50;
-  const MEDIA = {audio: true, video: false};
+  const RETRY_MS = 30_000;  // after a refused registration
   const $ = (id) => document.getElementById(id);
   const say = (text, values = {}) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 
+  const title = document.title;
+
   let ua = null;
-  let call = null;  // {session, name, target, isOutgoing, startedAt, answeredAt, isHeld, peerHolds}
+  // The call that the page shows: {session, name, target, isOutgoing, startedAt, answeredAt,
+  // isHeld, isMuted, peerHolds, stream, microphone, referral, transfer, before}; `before` is the
+  // call that transferred us to it.
+  let call = null;
   let ticking = 0;
+  let retry = 0;
+  let lastPlace = "number";  // what had the focus, or could have had it
 
   // What the page shows
 
@@ -29,70 +35,57 @@
     $("hindrance").querySelector("p").textContent = text;
   }
 
-  function showState(text) {
-    if ($("call-state").textContent !== text) $("call-state").textContent = text;
+  // A new state is read out; the running time is not read out each second.
+  function showState(text, isTick = false) {
+    const state = $("call-state");
+    if (state.textContent === text) return;
+    if (isTick) state.setAttribute("aria-live", "off");
+    else state.removeAttribute("aria-live");
+    state.textContent = text;
   }
 
-  function duration(ms) {
-    const seconds = Math.max(0, Math.floor(ms / 1000));
-    const two = (number) => String(number).padStart(2, "0");
-    const hours = Math.floor(seconds / 3600);
-    const minutes = Math.floor(seconds / 60) % 60;
-    return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}`;
+  function show(id, isShown) {
+    $(id).hidden = !isShown;
   }
 
   function showCall() {
+    const active = document.activeElement;
     const isTalking = Boolean(call?.answeredAt);
     const isRinging = Boolean(call && !call.isOutgoing && !isTalking);
-    $("dial").hidden = Boolean(call);
-    $("ringing").hidden = !isRinging;
-    $("talking").hidden = !call || isRinging;
-    for (const id of ["mute", "hold", "keypad", "transfer"]) $(id).hidden = !isTalking;
+    show("dial", !call);
+    show("ringing", isRinging);
+    show("referred", isTalking && call.referral);
+    show("talking", call && !isRinging);
+    for (const id of ["mute", "hold", "keypad", "transfer"]) show(id, isTalking);
     if (!isTalking) {
-      for (const id of ["keys", "transfer-form"]) $(id).hidden = true;
+      for (const id of ["keys", "pressed", "transfer-form"]) show(id, false);
       for (const id of ["keypad", "transfer"]) $(id).setAttribute("aria-expanded", "false");
+      $("pressed").textContent = "";
     }
-    $("peer").hidden = !call;
+    show("peer", call);
     $("peer").textContent = call?.name ?? "";
-    $("mute").textContent = call?.isMuted ? TEXTS.unmute : TEXTS.mute;
     $("mute").setAttribute("aria-pressed", String(Boolean(call?.isMuted)));
     $("hold").textContent = call?.isHeld ? TEXTS.resume : TEXTS.hold;
-    $("hold").setAttribute("aria-pressed", String(Boolean(call?.isHeld)));
-    if (isTalking) {
-      if (call.isHeld) showState(TEXTS.onHold);
-      else if (call.peerHolds) showState(say(TEXTS.heldByPeer, call));
-      else showState(say(TEXTS.talking, {time: duration(Date.now() - call.answeredAt)}));
-    }
+    document.title = isRinging ? say(TEXTS.isCalling, call) : title;
     clearInterval(ticking);
     if (isTalking) {
-      // The running time is not read out each second: only a new state is.
-      $("call-state").setAttribute("aria-live", "off");
-      ticking = setInterval(showCall, 1000);
-    } else {
-      $("call-state").removeAttribute("aria-live");
+      showTalk(false);
+      ticking = setInterval(showTalk, 1000, true);
     }
+    // Keyboard and screen reader follow from a part that is hidden now to the part in its place.
+    const place = isRinging ? "answer" : call ? "hang-up" : "number";
+    const isLost = active.getClientRects().length === 0;
+    if (isLost || (active === document.body && place !== lastPlace)) $(place).focus();
+    lastPlace = place;
   }
 
-  function addPast(text) {
-    $("no-past").hidden = true;
-    const item = document.createElement("li");
-    const name = document.createElement("b");
-    name.textContent = call.name;
-    const what = document.createElement("div");
-    what.className = "w";
-    const talked = call.answeredAt ? ` ${duration(Date.now() - call.answeredAt)}` : "";
-    const time = new Date(call.startedAt).toLocaleTimeString(undefined, {timeStyle: "short"});
-    what.textContent = `${time} · ${text}${talked}`;
-    const again = document.createElement("button");
-    again.type = "button";
-    again.className = "s";
-    again.textContent = "☎";
-    again.setAttribute("aria-label", say(TEXTS.callAgain, call));
-    const {target} = call;
-    again.addEventListener("click", () => dial(target));
-    item.append(call.isOutgoing ? `${TEXTS.outgoing} ` : `${TEXTS.incoming} `, name, " ", again, what);
-    $("past").prepend(item);
-    while ($("past").children.length > KEPT_CALLS) $("past").lastElementChild.remove();
+  function showTalk(isTick) {
+    const time = PhonePast.duration(Date.now() - call.answeredAt);
+    if (call.referral) showState(say(TEXTS.refers, {...call, target: call.referral.target}));
+    else if (call.transfer) showState(call.transfer);
+    else if (call.isHeld) showState(TEXTS.onHold);
+    else if (call.peerHolds) showState(say(TEXTS.heldByPeer, call));
+    else showState(say(TEXTS.talking, {time}), isTick);
   }
 
   // Why a call ended, in words
@@ -103,141 +96,237 @@
     return quoted ? quoted[1].replace(/\\(.)/g, "$1") : "";
   }
 
-  function endText(event) {
-    const {cause, message, originator} = event;
+  // Another phone of ours has taken the call (RFC 3326).
+  function wasTaken(message) {
+    return /SIP\s*;.*cause=200\b/i.test(message?.getHeader?.("Reason") ?? "");
+  }
+
+  function endText(ended, {cause, message, originator}) {
     const C = JsSIP.C.causes;
-    if (!call.isOutgoing && cause === C.CANCELED) return TEXTS.missed;
+    const {isOutgoing} = ended;
+    const reason = warningOf(message) || message?.reason_phrase;
+    const status = message?.status_code;
     if (cause === C.BYE) return TEXTS.callEnded;
+    if (cause === C.CANCELED && !isOutgoing) {
+      return wasTaken(message) ? TEXTS.answeredElsewhere : TEXTS.missed;
+    }
     if (cause === C.CANCELED) return TEXTS.cancelled;
     if (cause === C.BUSY) return TEXTS.busy;
-    if (cause === C.REJECTED && (!call.isOutgoing || message?.status_code === 603)) return TEXTS.declined;
-    if (cause === C.USER_DENIED_MEDIA_ACCESS) return call.hindrance || TEXTS.denied;
+    if (cause === C.REJECTED && (!isOutgoing || status === 603)) return TEXTS.declined;
     if ([C.NO_ANSWER, C.EXPIRES, C.REQUEST_TIMEOUT].includes(cause)) {
-      return call.isOutgoing ? TEXTS.noAnswer : TEXTS.missed;
+      return isOutgoing ? TEXTS.noAnswer : TEXTS.missed;
     }
     if (cause === C.CONNECTION_ERROR) return say(TEXTS.failed, {cause: TEXTS.connectionLost});
-    const reason = warningOf(message) || message?.reason_phrase;
     if (cause === C.NOT_FOUND) return TEXTS.notFound;
-    if (cause === C.UNAVAILABLE && message?.status_code === 480) return TEXTS.unavailable;
+    if (cause === C.UNAVAILABLE && status === 480) return TEXTS.unavailable;
     if (cause === C.INCOMPATIBLE_SDP && !warningOf(message)) return TEXTS.noCommonMedia;
     if (originator === "system" || !reason) return say(TEXTS.failed, {cause});
     return say(TEXTS.failed, {cause: reason});
   }
 
-  function end(event) {
+  function end(ended, event) {
+    const text = endText(ended, event);
+    PhonePast.add(ended, text);
+    release(ended.microphone);
+    if (call?.before === ended) call.before = null;
+    if (call !== ended) return;
     PhoneRing.stop();
-    const text = endText(event);
-    addPast(text);
-    const hadFocus = $("talking").contains(document.activeElement)
-      || $("ringing").contains(document.activeElement);
-    call = null;
-    showCall();
+    call = ended.before ?? null;  // a transfer has failed: its call goes on
+    if (call) $("sound").srcObject = call.stream ?? null;
     showState(text);
-    if (hadFocus) $("number").focus();
+    showCall();
   }
 
   // Calls
 
-  function track(session, isOutgoing) {
+  function userOf(uri) {
+    try {
+      return decodeURIComponent(uri.user || "") || uri.host;
+    } catch {
+      return uri.user;
+    }
+  }
+
+  function begin(session, isOutgoing) {
     const peer = session.remote_identity;
-    const user = decodeURIComponent(peer.uri.user || "") || peer.uri.host;
-    const isHere = peer.uri.host === config.realm;
-    call = {
+    const user = userOf(peer.uri);
+    return {
       session,
       isOutgoing,
       name: peer.display_name || user,
-      target: isHere ? user : peer.uri.toAor(),
+      target: peer.uri.host === config.realm ? user : peer.uri.toAor(),
       startedAt: Date.now(),
+      before: call,
     };
-    session.on("peerconnection", ({peerconnection}) => hear(peerconnection));
-    if (session.connection) hear(session.connection);
+  }
+
+  function track(session, isOutgoing) {
+    const mine = begin(session, isOutgoing);
+    call = mine;
+    session.on("peerconnection", ({peerconnection}) => hear(mine, peerconnection));
+    if (session.connection) hear(mine, session.connection);
     let waits = 0;
     session.on("icecandidate", ({ready}) => {
       clearTimeout(waits);
       waits = setTimeout(ready, ICE_MS);
     });
     session.on("progress", () => {
-      if (!isOutgoing) return;
+      if (!isOutgoing || call !== mine) return;
       showState(TEXTS.ringing);
       PhoneRing.ringBack();
     });
     session.on("accepted", () => {
       PhoneRing.stop();
-      call.answeredAt = Date.now();
+      mine.answeredAt = Date.now();
       showCall();
       listDevices();
     });
-    session.on("hold", ({originator}) => setHold(originator, true));
-    session.on("unhold", ({originator}) => setHold(originator, false));
-    session.on("muted", () => { call.isMuted = true; showCall(); });
-    session.on("unmuted", () => { call.isMuted = false; showCall(); });
-    session.on("getusermediafailed", (error) => {
-      call.hindrance = error?.name === "NotFoundError" ? TEXTS.noMicrophone : TEXTS.denied;
-    });
-    session.on("ended", end);
-    session.on("failed", end);
+    session.on("hold", ({originator}) => setHold(mine, originator, true));
+    session.on("unhold", ({originator}) => setHold(mine, originator, false));
+    session.on("muted", () => { mine.isMuted = true; showCall(); });
+    session.on("unmuted", () => { mine.isMuted = false; showCall(); });
+    session.on("refer", (event) => refer(mine, event));
+    session.on("ended", (event) => end(mine, event));
+    session.on("failed", (event) => end(mine, event));
     showCall();
   }
 
-  function setHold(originator, isOn) {
-    if (!call) return;
-    if (originator === "local") call.isHeld = isOn;
-    else call.peerHolds = isOn;
+  function setHold(mine, originator, isOn) {
+    if (originator === "local") mine.isHeld = isOn;
+    else mine.peerHolds = isOn;
     showCall();
   }
 
-  function hear(connection) {
+  function hear(mine, connection) {
     connection.addEventListener("track", ({streams}) => {
-      $("sound").srcObject = streams[0];
+      [mine.stream] = streams;
+      if (call === mine) $("sound").srcObject = mine.stream;
     });
   }
 
-  function options() {
+  // Return the sound of the microphone; null, and say why, if there is none.
+  async function microphone() {
     const device = $("microphone").value;
-    return {
-      mediaConstraints: device ? {audio: {deviceId: {exact: device}}, video: false} : MEDIA,
-      pcConfig: {iceServers: config.ice},
-      sessionTimersExpires: 1800,
-    };
+    try {
+      const audio = device ? {deviceId: {exact: device}} : true;
+      return await navigator.mediaDevices.getUserMedia({audio, video: false});
+    } catch ({name}) {
+      showState(name === "NotFoundError" ? TEXTS.noMicrophone : TEXTS.denied);
+      return null;
+    }
+  }
+
+  function release(stream) {
+    for (const sound of stream?.getTracks() ?? []) sound.stop();
+  }
+
+  function options(stream) {
+    return {mediaStream: stream, pcConfig: {iceServers: config.ice}, sessionTimersExpires: 1800};
+  }
+
+  async function changeMicrophone() {
+    const mine = call;
+    const stream = mine?.microphone && await microphone();
+    if (!stream) return;
+    const [sound] = stream.getAudioTracks();
+    sound.enabled = !mine.isMuted && !mine.isHeld;
+    await mine.session.connection.getSenders()[0].replaceTrack(sound);
+    release(mine.microphone);
+    mine.microphone = stream;
+  }
+
+  function uriOf(target) {
+    return target.includes("@") || /^(sips?|tel):/i.test(target)
+      ? target
+      : `sip:${encodeURIComponent(target)}@${config.realm}`;
+  }
+
+  // Call by `begins`, which gets the options of JsSIP and reports the new call by newRTCSession.
+  async function place(begins) {
+    const before = call;
+    const stream = await microphone();
+    if (!stream) return;
+    try {
+      if (call === before) begins(options(stream));
+    } catch {
+      showState(TEXTS.badTarget);
+    }
+    if (call && call !== before && call.isOutgoing) call.microphone = stream;
+    else release(stream);
   }
 
   function dial(target) {
-    if (call || !ua) return;
-    showHindrance("");
-    const uri = target.includes("@") || /^(sips?|tel):/i.test(target)
-      ? target
-      : `sip:${encodeURIComponent(target)}@${config.realm}`;
-    try {
-      ua.call(uri, options());
-    } catch (error) {
-      showState(say(TEXTS.failed, {cause: error.message}));
+    if (!call && ua) place((values) => ua.call(uriOf(target), values));
+  }
+
+  async function answer() {
+    const mine = call;
+    const stream = await microphone();
+    if (!stream || mine.microphone || !mine.session.isInProgress()) {
+      release(stream);
+      return;
     }
+    PhoneRing.stop();
+    mine.microphone = stream;
+    mine.session.answer(options(stream));
   }
 
   function incoming(session) {
     if (call) {
+      PhonePast.add(begin(session, false), TEXTS.missed);
       session.terminate({status_code: 486});
       return;
     }
     track(session, false);
     showState(say(TEXTS.isCalling, call));
     if ($("ring").checked) PhoneRing.ring();
-    $("answer").focus();
+  }
+
+  // The peer transfers us.  Its target may cost money, so the user decides.
+  function refer(mine, {request, accept, reject}) {
+    if (call !== mine || mine.referral) {
+      reject();
+      return;
+    }
+    const {uri} = request.refer_to;
+    const target = uri.host === config.realm ? userOf(uri) : uri.toAor();
+    mine.referral = {target, accept, reject};
+    showCall();
+    $("follow").focus();
+  }
+
+  function answerReferral(isAccepted) {
+    const referral = call?.referral;
+    if (!referral) return;
+    call.referral = null;
+    showCall();
+    if (isAccepted) place((values) => referral.accept(null, values));
+    else referral.reject();
   }
 
   function transfer(target) {
-    const {session} = call;
-    const uri = target.includes("@") ? target : `sip:${encodeURIComponent(target)}@${config.realm}`;
-    showState(say(TEXTS.transferring, {name: target}));
-    session.refer(uri, {
-      eventHandlers: {
-        accepted: () => { showState(TEXTS.transferred); session.terminate(); },
-        failed: ({status_line: line}) => {
-          showState(say(TEXTS.notTransferred, {cause: line?.reason_phrase ?? ""}));
+    const mine = call;
+    const tell = (text) => { mine.transfer = text; if (call === mine) showCall(); };
+    const failed = (cause) => {
+      tell(say(TEXTS.notTransferred, {cause}));
+      setTimeout(tell, 5000, "");
+    };
+    try {
+      mine.session.refer(ua.normalizeTarget(uriOf(target)).toString(), {
+        eventHandlers: {
+          accepted: () => {
+            tell(TEXTS.transferred);
+            if (!mine.session.isEnded()) mine.session.terminate();
+          },
+          failed: ({status_line: line}) => failed(line?.reason_phrase ?? ""),
+          requestFailed: ({cause}) => failed(cause),
         },
-        requestFailed: ({cause}) => showState(say(TEXTS.notTransferred, {cause})),
-      },
-    });
+      });
+    } catch {
+      failed(TEXTS.badTarget);
+      return;
+    }
+    tell(say(TEXTS.transferring, {name: target}));
   }
 
   // The buttons
@@ -246,9 +335,11 @@
     event.preventDefault();
     dial($("number").value.trim());
   });
-  $("answer").addEventListener("click", () => { call?.session.answer(options()); PhoneRing.stop(); });
+  $("answer").addEventListener("click", () => { if (call) answer(); });
   $("decline").addEventListener("click", () => call?.session.terminate({status_code: 603}));
   $("hang-up").addEventListener("click", () => call?.session.terminate());
+  $("follow").addEventListener("click", () => answerReferral(true));
+  $("refuse").addEventListener("click", () => answerReferral(false));
   $("mute").addEventListener("click", () => {
     if (call?.isMuted) call.session.unmute({audio: true});
     else call?.session.mute({audio: true});
@@ -262,6 +353,7 @@
       $(part).hidden = !$(part).hidden;
       $(button).setAttribute("aria-expanded", String(!$(part).hidden));
       if (!$(part).hidden) $(part).querySelector("input, button").focus();
+      if (part === "keys") show("pressed", !$(part).hidden);
     });
   }
   $("keys").addEventListener("click", ({target}) => {
@@ -279,6 +371,7 @@
     const sender = call?.session.connection?.getSenders().find((each) => each.dtmf);
     const transportType = sender?.dtmf?.canInsertDTMF ? "RFC2833" : "INFO";
     call?.session.sendDTMF(key, {transportType});
+    $("pressed").textContent += key;
   }
 
   // Devices: their names are known once the microphone may be used.
@@ -301,23 +394,48 @@
     if (select.selectedIndex < 0) select.selectedIndex = 0;
   }
 
+  $("microphone").addEventListener("change", changeMicrophone);
   $("speaker").addEventListener("change", ({target}) => $("sound").setSinkId(target.value));
   $("speaker-field").hidden = !("setSinkId" in HTMLMediaElement.prototype);
   navigator.mediaDevices?.addEventListener?.("devicechange", listDevices);
 
   // The registration
 
-  function start() {
-    listDevices();
-    fill($("microphone"), [], "");
-    fill($("speaker"), [], "");
-    if (!window.RTCPeerConnection) showHindrance(TEXTS.unsupported);
-    else if (!window.isSecureContext) showHindrance(TEXTS.insecure);
+  function hindrance() {
+    if (!window.isSecureContext) return TEXTS.insecure;
+    return window.RTCPeerConnection ? "" : TEXTS.unsupported;
+  }
+
+  function refused({cause, response}) {
+    const hasEnded = [401, 407].includes(response?.status_code);
+    const text = warningOf(response) || response?.reason_phrase || cause;
+    showRegistration(hasEnded ? TEXTS.ended : say(TEXTS.refused, {cause: text}), "bad");
+    clearTimeout(retry);
+    if (!hasEnded) retry = setTimeout(() => { if (ua.isConnected()) ua.register(); }, RETRY_MS);
+    else if (!call) reload();
+  }
+
+  // The page asks for a new login, or for the password; but not again and again.
+  function reload() {
+    try {
+      const last = Number(sessionStorage.getItem("reloaded"));
+      if (Date.now() - last < 60_000) return;
+      sessionStorage.setItem("reloaded", String(Date.now()));
+    } catch {
+      return;
+    }
+    location.reload();
+  }
+
+  function connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const random = crypto.getRandomValues(new Uint32Array(2));
     JsSIP.debug.disable();
     ua = new JsSIP.UA({
       sockets: [new JsSIP.WebSocketInterface(`${scheme}://${location.host}${config.path}`)],
       uri: config.uri,
+      // Its user is the login: when that ends, the server removes this registration.
+      contact_uri: `sip:${config.authorizationUser}@${random.join("")}.invalid;transport=ws`,
       display_name: config.name || null,
       authorization_user: config.authorizationUser,
       ha1: config.ha1,
@@ -328,25 +446,37 @@
     ua.on("registered", () => showRegistration(TEXTS.registered, "on"));
     ua.on("unregistered", () => showRegistration(TEXTS.offline, "off"));
     ua.on("disconnected", () => showRegistration(TEXTS.offline, "bad"));
-    ua.on("registrationFailed", ({cause, response}) => {
-      const text = [401, 407].includes(response?.status_code)
-        ? TEXTS.ended
-        : say(TEXTS.refused, {cause: warningOf(response) || response?.reason_phrase || cause});
-      showRegistration(text, "bad");
-    });
+    ua.on("registrationFailed", refused);
     ua.on("newRTCSession", ({originator, session}) => {
       if (originator === "remote") {
         incoming(session);
       } else {
         track(session, true);
         showState(say(TEXTS.calling, call));
-        $("hang-up").focus();
       }
     });
     ua.start();
     window.addEventListener("pagehide", () => ua.stop());
     window.addEventListener("pageshow", (event) => { if (event.persisted) ua.start(); });
   }
+
+  function start() {
+    PhonePast.load(`calls of ${config.uri}`, TEXTS, dial);
+    const problem = hindrance();
+    showHindrance(problem);
+    if (problem) return;  // a phone that cannot talk is not registered
+    root.hidden = false;
+    showRegistration(TEXTS.connecting, "off");
+    fill($("microphone"), [], "");
+    fill($("speaker"), [], "");
+    listDevices();
+    $("number").focus();
+    connect();
+  }
+
+  // A reload ends the call, so the browser asks first.
+  window.addEventListener("beforeunload", (event) => { if (call) event.preventDefault(); });
+  $("sign-out")?.addEventListener("submit", PhonePast.remove);
 
   showCall();
   start();

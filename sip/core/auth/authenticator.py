@@ -14,7 +14,7 @@ from sip.core.auth.digest import (
     is_right,
     read_credentials,
 )
-from sip.core.auth.phone_logins import ALGORITHM, PREFIX, PhoneLogins
+from sip.core.auth.phone_logins import ALGORITHM, PREFIX, PhoneLogins, is_login_name
 from sip.core.domains import Domains
 from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard.guard import Guard
@@ -137,13 +137,14 @@ class Authenticator:
             account = self._check_answer(answer, request.method, realm)
             if isinstance(account, Cause):
                 cause = account
-                self.guard.login_failed(
-                    source,
-                    answer.username,
-                    nonce_is_ours=is_ours,
-                    call_id=request.call_id,
-                    answer=f"{answer.nonce} {answer.count} {answer.cnonce} {answer.response}",
-                )
+                if not self._is_ended_login(answer.username, realm):
+                    self.guard.login_failed(
+                        source,
+                        answer.username,
+                        nonce_is_ours=is_ours,
+                        call_id=request.call_id,
+                        answer=f"{answer.nonce} {answer.count} {answer.cnonce} {answer.response}",
+                    )
             elif not is_ours or not self.nonces.is_fresh(answer.nonce, now):
                 is_stale = True
             elif not self.nonces.use(answer.nonce, _count(answer), now):
@@ -261,6 +262,10 @@ class Authenticator:
         if not answer.username.startswith(PREFIX) or answer.algorithm != ALGORITHM:
             return None
         return self.phone_logins.find(answer.username, answer.realm)
+
+    def _is_ended_login(self, username: str, realm: str) -> bool:
+        """Return True for the name of a phone in a browser: a wrong answer guesses no password."""
+        return is_login_name(username) and self.accounts.find(username, realm) is None
 
     def _is_offered(self, answer: Answer) -> bool:
         """Return True if an answer has an algorithm of our challenges.

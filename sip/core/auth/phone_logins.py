@@ -7,6 +7,7 @@ Model: a name that begins with PREFIX and a random HA1; they stand for an accoun
 Bounds: MAX_LOGINS, and MAX_OF_ACCOUNT of one account; the oldest ends for a new one.
 """
 
+import re
 import secrets
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from sip.store.accounts import Account
 
 PREFIX = "web."
+_NAME = re.compile(re.escape(PREFIX) + "[0-9a-f]{16}", re.ASCII)
 # The libraries of browsers know no other algorithm.
 ALGORITHM = "MD5"
 MAX_LOGINS = 20_000
@@ -33,6 +35,14 @@ class _Entry(NamedTuple):
     realm: str
     owner: str
     account: Callable[[], Account | None]
+
+
+def is_login_name(name: str) -> bool:
+    """Return True for a name as logins have it, also if that login has ended.
+
+    After a restart, each open page sends one answer for a login that has ended.
+    """
+    return _NAME.fullmatch(name) is not None
 
 
 class PhoneLogins:
@@ -66,6 +76,13 @@ class PhoneLogins:
         login = PhoneLogin(PREFIX + secrets.token_hex(8), secrets.token_hex(16))
         self._entries[login.name] = _Entry(login.ha1, account.id, realm, owner, still)
         return login
+
+    def end(self, owner: str) -> list[str]:
+        """End the logins of a session, `owner`, and return their names."""
+        ended = [name for name, entry in self._entries.items() if entry.owner == owner]
+        for name in ended:
+            del self._entries[name]
+        return ended
 
     def find(self, name: str, realm: str) -> tuple[Account, str] | None:
         """Return the account and the HA1 of a login; None if there is none, or it has ended."""

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from sip.core.auth.phone_logins import MAX_OF_ACCOUNT, PREFIX, PhoneLogins
+from sip.core.auth.phone_logins import MAX_OF_ACCOUNT, PREFIX, PhoneLogin, PhoneLogins
+from sip.core.guard.password_limits import MAX_FAILURES_OF_USER
 from tests.support.world import REALM, Phone, World
 
 
@@ -50,6 +51,32 @@ def test_a_login_stands_for_its_account(world: World, browser: Phone):
 def test_it_ends_with_its_session(browser: Phone, session: Session):
     session.account = None
     assert registers(browser) == 401
+
+
+def test_an_ended_login_is_no_guess(world: World, browser: Phone, session: Session):
+    """After a restart all pages of an office send one: their address must not be banned."""
+    session.account = None
+    for _ in range(3 * MAX_FAILURES_OF_USER):
+        assert registers(browser) == 401
+    assert world.server.guard.blocked_logins() == []
+    world.phone("bob")  # from the same network
+    name, ha1 = browser.login
+    world.users.add(name, "secret")
+    browser.login = PhoneLogin(name, ha1)
+    for _ in range(MAX_FAILURES_OF_USER):
+        assert registers(browser) == 401
+    assert [each.username for each in world.server.guard.blocked_logins()] == [name]
+
+
+def test_signing_out_ends_the_logins_of_a_session(session: Session):
+    logins = PhoneLogins()
+    mine, other = (
+        logins.issue(session.account, REALM, owner, lambda: session.account)
+        for owner in ("session", "another")
+    )
+    assert logins.end("session") == [mine.name]
+    assert logins.find(mine.name, REALM) is None
+    assert logins.find(other.name, REALM)
 
 
 def test_it_is_for_one_user_only(world: World, browser: Phone):

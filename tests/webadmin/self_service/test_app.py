@@ -132,7 +132,7 @@ def test_odd_names_and_passwords_are_just_wrong(stranger, alice, text):
 
 def test_a_user_opens_no_page_of_administrators(own):
     (cookie,) = own.cookies.values()
-    assert "Path=/me" in own.cookie_lines[-1]
+    assert "Path=/;" in own.cookie_lines[-1], "for /phone, too"
     assert "HttpOnly" in own.cookie_lines[-1]
     for path in ("/", "/users", "/users/1", "/users/1/setup", "/settings", "/audit"):
         assert own.get(path).location.startswith("/login")
