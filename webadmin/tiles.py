@@ -76,7 +76,7 @@ def _calls(context: AppContext) -> Tile:
             count=thousands(lines.most_calls),
             time=clock_time(lines.most_calls_at),
         )
-    small = _("{count} ringing").format(count=thousands(ringing))
+    small = ngettext("{count} ringing", "{count} ringing", ringing).format(count=thousands(ringing))
     tile = Tile("calls", _("Calls now"), "/calls", thousands(count), small, text)
     return _with_line(tile, lines.calls, now)
 
