@@ -85,7 +85,7 @@ def _today(context: AppContext) -> Tile:
     today = context.calls_today()
     text = _("none has ended yet")
     if today.calls:
-        text = _("{number} % answered").format(number=100 * today.answered // today.calls)
+        text = _("{number}% answered").format(number=100 * today.answered // today.calls)
     if today.average_talk is not None:
         talk = span(max(1, today.average_talk))
         text += " · " + _("{span} on average").format(span=talk)
