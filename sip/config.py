@@ -389,6 +389,7 @@ class Config:
         "secret part of the URL where desk phones fetch their settings; empty: they cannot",
         value="TEXT",
         holds_password=bool,
+        mask=lambda text: SECRET if text else "",
         is_shown=False,
     )
     trace_memory: int = setting(

@@ -1,5 +1,7 @@
 """The settings: precedence of their sources, valid values, and error messages."""
 
+from dataclasses import fields
+
 import pytest
 
 from sip.addresses import Address, Advertised, parse_address
@@ -285,3 +287,10 @@ def test_a_bad_keepalive_says_that_0_is_allowed():
 def test_numbers_of_the_history_may_be_written_in_groups():
     config = gather({"calls.keep": "0", "calls.keep_rows": "2,000,000"}, {})
     assert (config.calls_keep, config.calls_keep_rows) == (0, 2_000_000)
+
+
+def test_a_value_that_is_a_secret_is_masked_wherever_it_is_shown():
+    secret = {field.name.replace("_", ".", 1) for field in fields(Config) if not field.repr}
+    assert secret == {"webhook.secret", "provision.secret"}
+    for name in secret:
+        assert (SETTINGS[name].mask("hush"), SETTINGS[name].mask("")) == ("***", "")

@@ -94,17 +94,16 @@ NOT_SHOWN = tuple(
     "<|?|= ?|[|id >|{unchanged}|SIP;cause=|OPTIONS sip:|Via:|From:|To:|CSeq|Call-ID:|Max-Forwards:"
     "|User-Agent|Content-Length|BEGIN |PRAGMA |there more it|kept setting ignored|unhandled error"
     "|secret {name}|a command|You are {name}|SIP over {each}|{address} in {trip}|{seconds} s"
-    "|{seconds} ms|Do Not Disturb|{name}'s phone".split("|")
+    "|{seconds} ms|Do Not Disturb".split("|")
 )
 # Texts that are composed of several others, each of which has a blank at its start.
 MORE = (
     *("Clock", "Database", "NAT"),
     "Forwarded by {name}: {why}.",
-    "{new} new, {changed} changed",
-    "{new} new, {changed} changed, {count} password generated",
-    "{new} new, {changed} changed, {count} passwords generated",
+    "the gateway {name}",
     "{username} is a new user without password and ha1",
     "{username} is {holder}",
+    "{name}'s phone",
 )
 
 HEADER = """\

@@ -19,11 +19,12 @@
 <thead><tr><th scope="col">{{_('When')}}</th><th scope="col">{{_('Who')}}</th><th scope="col">{{_('Action')}}</th><th scope="col">{{_('Details')}}</th><th scope="col">{{_('From')}}</th></tr></thead>
 <tbody>
 % for entry in entries:
+% who = actor_text(entry.who, entry.about)
 <tr>
 <td data-label="{{_('When')}}" class="whole"><time datetime="{{moment(entry.at)}}" data-show="both" title="{{ago(entry.at, now)}}">{{date_time(entry.at)}}</time></td>
-<td data-label="{{_('Who')}}" class="whole">{{entry.who or _('not signed in')}}</td>
-<td data-label="{{_('Action')}}" class="whole"><span class="{{'' if entry.who else 'pill bad'}}">{{translated(entry.text)}}</span></td>
-<td data-label="{{_('Details')}}">{{entry.about}}</td>
+<td data-label="{{_('Who')}}" class="whole">{{who or _('not signed in')}}</td>
+<td data-label="{{_('Action')}}" class="whole"><span class="{{'' if who else 'pill bad'}}">{{translated(entry.text)}}</span></td>
+<td data-label="{{_('Details')}}">{{details_text(entry.act, entry.about)}}</td>
 <td data-label="{{_('From')}}" data-column="from" class="whole">\\
 % if entry.address:
 <span class="mono">{{entry.address}}</span>\\

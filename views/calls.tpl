@@ -3,7 +3,7 @@
 <div id="calls" hx-get="{{here}}" hx-trigger="changed" hx-select="#calls" hx-target="this" hx-swap="outerMorph">
 <div class="head"><h1>{{_('Calls')}}</h1>
 <span class="pill talk">{{_('{count} talking').format(count=thousands(talking))}}</span>
-<span class="pill ring">{{_('{count} ringing').format(count=thousands(ringing))}}</span>
+<span class="pill ring">{{ngettext('{count} ringing', '{count} ringing', ringing).format(count=thousands(ringing))}}</span>
 <span class="sp"></span>
 <span class="small dim" id="live"></span>
 </div>

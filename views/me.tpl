@@ -51,7 +51,7 @@
 <ul class="feed" role="list">
 % for call in calls:
 <li><span role="img" aria-label="{{_('to') if call.is_outgoing else _('from')}}">{{'→' if call.is_outgoing else '←'}}</span> <b>{{call.name}}</b> <span class="mono dim">{{call.number}}</span>
-<div class="w"><span class="pill {{call.pill}}">{{call.result}}</span> {{call.lasted}} <time datetime="{{moment(call.started_at)}}">{{ago(call.started_at, now)}}</time></div></li>
+<div class="w"><span class="pill {{call.pill}}">{{call.result}}</span> {{call.lasted}}{{' · ' if call.lasted else ''}}<time datetime="{{moment(call.started_at)}}">{{ago(call.started_at, now)}}</time></div></li>
 % end
 </ul>
 </section>

@@ -15,5 +15,5 @@
 % include('factor_fields.tpl', errors=errors)
 <button class="p">{{_('Turn on')}}</button>
 </form>
-<p class="small dim">{{rich(_('Other browsers are signed out then. Each code is valid for 30 seconds, so the clock of this server has to be right: it is {time} <utc>UTC</utc>.'), time=clock_time(now))}}</p>
+<p class="small dim">{{rich(_('Other browsers are signed out then. Each code is valid for 30 seconds, so the clock of this server has to be right: it is {time}<utc> UTC</utc>.'), time=clock_time(now))}}</p>
 </section>

@@ -7,13 +7,13 @@
 <p class="empty">{{_('There is no change to undo.')}}</p>
 % else:
 <table class="cards-when-narrow" aria-label="{{_('Recent changes')}}">
-<thead><tr><th scope="col">{{_('Change')}}</th><th scope="col">{{_('Users')}}</th><th scope="col">{{_('By')}}</th><th scope="col">{{_('When')}}</th><th scope="col">{{_('Action')}}</th></tr></thead>
+<thead><tr><th scope="col">{{_('What changed')}}</th><th scope="col">{{_('Users')}}</th><th scope="col">{{_('By')}}</th><th scope="col">{{_('When')}}</th><th scope="col">{{_('Action')}}</th></tr></thead>
 <tbody>
 % for step in steps:
 <tr>
-<td data-label="{{_('Change')}}">{{step_text(step)}}</td>
-<td data-label="{{_('Users')}}">{{translated(step.about)}}</td>
-<td data-label="{{_('By')}}">{{step.changed_by}}</td>
+<td data-label="{{_('What changed')}}">{{step_text(step)}}</td>
+<td data-label="{{_('Users')}}">{{details_text(step.act, step.about)}}</td>
+<td data-label="{{_('By')}}">{{actor_text(step.changed_by)}}</td>
 <td data-label="{{_('When')}}" class="whole"><time datetime="{{moment(step.at)}}" title="{{moment(step.at)}}">{{ago(step.at, now)}}</time></td>
 <td data-label="{{_('Action')}}"><form class="inline" method="post" action="/users/undo/{{step.id}}{{list_query}}"><button class="s" aria-label="{{_('Undo')}}: {{step_text(step)}}">{{_('Undo')}}</button></form></td>
 </tr>

@@ -3,6 +3,7 @@
 from bottle import Bottle, request
 
 from sip.store.audit import KEPT_SECONDS, KINDS, PAGE_SIZE
+from webadmin.audit_text import actor_text, details_text
 from webadmin.context import AppContext
 from webadmin.pager import by_cursor, cursor
 from webadmin.routes import route
@@ -24,6 +25,8 @@ def mount(app: Bottle, context: AppContext) -> None:
             entries=entries,
             kind=kind,
             kinds=KINDS,
+            actor_text=actor_text,
+            details_text=details_text,
             is_first=before is None,
             pager=by_cursor(
                 link("/audit", [("kind", kind)]),

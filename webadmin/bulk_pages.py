@@ -10,6 +10,7 @@ from sip.store.audit import Act
 from sip.store.directory import Question
 from sip.store.importing import password_blocks
 from sip.store.undo import NoSuchStep, Undo, UndoStep
+from webadmin.audit_text import actor_text, details_text
 from webadmin.bulk_jobs import ACTS, BulkJobs
 from webadmin.context import AppContext, form_value, is_full_page, is_part_of_page, redirect
 from webadmin.imports import MAX_SHOWN_PASSWORDS
@@ -80,7 +81,7 @@ def step_text(step: UndoStep) -> str:
             )
         case _:
             act = translated(step.act)
-            return f"{act[:1].upper()}{act[1:]}: {translated(step.about)}."
+            return f"{act[:1].upper()}{act[1:]}: {details_text(step.act, step.about)}."
     return text.format(count=thousands(count))
 
 
@@ -211,6 +212,8 @@ class BulkPages:
             refresh=2 if job.is_working else 0,
             step=self._step(job.changed.step),
             step_text=step_text,
+            actor_text=actor_text,
+            details_text=details_text,
             passwords=passwords,
             password_sheet="".join(password_blocks(passwords)),
             list_query=self._list_query(self._question()),
@@ -241,6 +244,8 @@ class BulkPages:
             section="/users",
             steps=self.steps(),
             step_text=step_text,
+            actor_text=actor_text,
+            details_text=details_text,
             list_query=self._list_query(self._question()),
         )
 

@@ -133,35 +133,47 @@ class ComposedTexts:
             if not last and text.endswith("."):  # the full stop is not a part of the value
                 continue
             values = template.values(text)
-            if values is not None and self._translate_values(values, depth):
-                translation = template.translation
-                return Translated(translation.format_map(values), translation.startswith("{"))
+            if values is None:
+                continue
+            worded = self._translate_values(values, depth)
+            if worded is not None:
+                first = _PLACEHOLDER.match(template.translation)
+                begins_with_value = first is not None and first[1] not in worded
+                text = template.translation.format_map(values)
+                return Translated(text, begins_with_value)
         return None
 
-    def _translate_values(self, values: dict[str, str], depth: int) -> bool:
-        """Translate the values that are texts; return False if one of them has to be known."""
+    def _translate_values(self, values: dict[str, str], depth: int) -> set[str] | None:
+        """Translate the values that are texts; return those that begin with a word of ours now.
+
+        None if one of them has to be known, and is not.
+        """
         if any(_BETWEEN_SENTENCES.search(text) for text in values.values()):
-            return False  # it has taken in a sentence that follows
+            return None  # it has taken in a sentence that follows
+        worded = set()
         for name in _TEXTS.intersection(values):
             inner = self._value(values[name], depth + 1)
             if inner is None and name in _KNOWN:
-                return False
-            values[name] = values[name] if inner is None else inner
+                return None
+            if inner is not None:
+                values[name] = inner.text
+                if not inner.begins_with_value:
+                    worded.add(name)
         for name, value in values.items():
             values[name] = self._numbers(value)
-        return True
+        return worded
 
     def _numbers(self, text: str) -> str:
         """Write the numbers in a value as the language does: 20,000 and 4.2 MB."""
         text = _WITH_THOUSANDS.sub(lambda found: found[0].replace(",", self._thousands), text)
         return _WITH_UNIT.sub(lambda found: found[0].replace(".", self._point), text)
 
-    def _value(self, text: str, depth: int) -> str | None:
+    def _value(self, text: str, depth: int) -> Translated | None:
         """Translate a value that is a text; its full stop may be that of the whole sentence."""
         if (found := self._sentence(text, depth)) is not None:
-            return found.text
+            return found
         found = self._sentence(f"{text}.", depth)
-        return found and found.text.removesuffix(".")
+        return found and found._replace(text=found.text.removesuffix("."))
 
 
 def _weight(template: _Template) -> tuple[bool, int]:

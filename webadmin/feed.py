@@ -20,6 +20,7 @@ from sip.monitor.recent_events import MAX_SHOWN, Recent
 from sip.monitor.refusals import Refusal
 from sip.store.accounts import full_name
 from sip.store.audit import Act
+from webadmin.audit_text import actor_text, details_text
 from webadmin.context import AppContext
 from webadmin.language import N_, _, ngettext, translated
 from webadmin.numbers import thousands
@@ -147,8 +148,9 @@ def _overload(context: AppContext, event: Overload) -> FeedRow:
 
 
 def _acted(context: AppContext, event: AdminActed) -> FeedRow:
-    act = ", ".join(filter(None, (translated(Act(event.act).text), event.about)))
-    name = event.name or _("a user that is not signed in")
+    about = details_text(event.act, event.about)
+    act = ", ".join(filter(None, (translated(Act(event.act).text), about)))
+    name = actor_text(event.name, event.about) or _("a user that is not signed in")
     text = _("{act}, by {name}").format(act=act, name=name)
     return FeedRow(event.at, _("Web admin:"), text, event.host, _("audit"), "/audit")
 

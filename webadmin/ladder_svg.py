@@ -18,7 +18,7 @@ _BOX_WIDTH = 184
 _ROW, _WHY = 34, 18
 _TOP = 84
 # Average widths of a character: of a label, of a sentence and a bold name, of small text.
-_LABEL, _SENTENCE, _NAME, _SMALL = 6.8, 6.4, 7.6, 7.25
+_LABEL, _SENTENCE, _NAME, _SMALL = 6.8, 7.0, 7.6, 7.25
 _CLASSES = {
     Kind.SUCCESS: "ok",
     Kind.CHALLENGE: "au",

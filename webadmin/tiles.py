@@ -76,7 +76,7 @@ def _calls(context: AppContext) -> Tile:
             count=thousands(lines.most_calls),
             time=clock_time(lines.most_calls_at),
         )
-    small = _("{count} ringing").format(count=thousands(ringing))
+    small = ngettext("{count} ringing", "{count} ringing", ringing).format(count=thousands(ringing))
     tile = Tile("calls", _("Calls now"), "/calls", thousands(count), small, text)
     return _with_line(tile, lines.calls, now)
 
@@ -85,7 +85,7 @@ def _today(context: AppContext) -> Tile:
     today = context.calls_today()
     text = _("none has ended yet")
     if today.calls:
-        text = _("{number} % answered").format(number=100 * today.answered // today.calls)
+        text = _("{number}% answered").format(number=100 * today.answered // today.calls)
     if today.average_talk is not None:
         talk = span(max(1, today.average_talk))
         text += " · " + _("{span} on average").format(span=talk)

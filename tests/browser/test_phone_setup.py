@@ -35,6 +35,7 @@ def test_the_card_turns_as_the_phone_registers(window, server, tmp_path):
     with contextlib.closing(Baresip("alice", tmp_path / "b", server, password)) as phone:
         phone.registers()
         page.get_by_text(re.compile(r"Registered: baresip .*, 127\.")).wait_for()
+        assert not window.scrolls_sideways(), "a long device name is wrapped"
     assert password not in server.log.read_text()
 
 

@@ -47,6 +47,7 @@ def test_a_text_is_translated_with_its_values(text, german):
 def test_a_user_name_at_the_start_is_told():
     assert TEXTS.translated("bob is busy").begins_with_value
     assert not TEXTS.translated("unknown user bob").begins_with_value
+    assert not TEXTS.translated("the phone is busy").begins_with_value
 
 
 def test_a_long_text_stays_as_it_is():
@@ -58,6 +59,7 @@ def test_a_long_text_stays_as_it_is():
     ("text", "german"),
     [
         ("wrong password for bob", "falsches Passwort für bob"),
+        ("bob's phone is busy", "das Telefon von bob ist besetzt"),
         (
             "101 is an alias of bob; choose another name",
             "101 ist ein Aliasname von bob; einen anderen Namen wählen",

@@ -191,6 +191,14 @@ def test_a_viewer_reads_the_pages_without_any_button(viewer, app, context, busy)
     assert {"/users/1", "/trouble", "/calls", "/traces/one", "/admins", "/tokens"} <= seen
 
 
+def test_a_viewer_is_not_asked_to_remove_a_ban(viewer, browser, context, busy):
+    for number in range(30):
+        context.guard.login_failed(THERE, f"none{number}", nonce_is_ours=True)
+    link = f"Unban {THERE}, on the page of trouble"
+    assert link in browser.get("/users/1").text
+    assert link not in viewer.get("/users/1").text
+
+
 def test_an_admin_has_the_buttons(browser, busy):
     """Else the test before would show nothing."""
     pages = ["/", "/calls", "/trouble", "/users", "/users/1", "/traces", "/traces/one"]

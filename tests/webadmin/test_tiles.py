@@ -57,7 +57,7 @@ def test_the_calls_of_today_are_told_with_share_and_average(context):
     assert tiles(context)[2].text == "none has ended yet"
     context.calls_today = lambda: CallsToday(1248, 1200, 131.0)
     tile = tiles(context)[2]
-    assert (tile.figure, tile.text) == ("1,248", "96 % answered · 2 min 11 s on average")
+    assert (tile.figure, tile.text) == ("1,248", "96% answered · 2 min 11 s on average")
 
 
 def test_the_refusals_of_an_hour_lead_to_their_page(context, clock):
