@@ -56,7 +56,7 @@ class PhoneLogins:
     ) -> PhoneLogin:
         """Return a new login of an account of a realm for a session, `owner`.
 
-        `still` returns the account, or None once the session has ended.
+        `still` returns the account, or None once the session has ended.  It must not wait.
         """
         own = [name for name, entry in self._entries.items() if entry.account_id == account.id]
         for name in own[: max(0, len(own) - MAX_OF_ACCOUNT + 1)]:
