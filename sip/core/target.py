@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sip.core.trunk import Trunk
+from sip.message.headers import parse_name_addr
 from sip.message.uri import (
     SipUri,
     Uri,
@@ -96,6 +97,13 @@ class Target:
         return (self.flow, self.path) == (other.flow, other.path) and (
             self.uri_text == other.uri_text
             or is_same_contact(parse_uri(self.uri_text), parse_uri(other.uri_text))
+        )
+
+    def is_behind(self, host: str) -> bool:
+        """Return True if it was named by a host, or is reached by it, as by an edge proxy."""
+        return host in (
+            self.source,
+            *(parse_name_addr(path).sip_uri.host for path in self.path[:1]),
         )
 
     def is_at(self, endpoint: Endpoint) -> bool:

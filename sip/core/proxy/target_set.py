@@ -123,7 +123,7 @@ class TargetSet:
 
     def phones_of_gruu(self, uri: Uri, realm: str) -> list[Target]:
         """Return the phone that a GRUU names, whether or not it is a target already."""
-        user = self._user_of_gruu(uri, realm)
+        user = self.user_of_gruu(uri, realm)
         if user is None:
             return []
         account, account_realm, instance = user
@@ -135,10 +135,10 @@ class TargetSet:
 
         Each instance id gives a public GRUU of a user: they are not stored (RFC 5627 §5.3).
         """
-        user = self._user_of_gruu(uri, realm)
+        user = self.user_of_gruu(uri, realm)
         return None if user is None else user[0]
 
-    def _user_of_gruu(self, uri: Uri, realm: str) -> tuple[Account, str, str] | None:
+    def user_of_gruu(self, uri: Uri, realm: str) -> tuple[Account, str, str] | None:
         """Return the account, the realm and the instance id, in lower case, of a GRUU."""
         if not isinstance(uri, SipUri):
             return None

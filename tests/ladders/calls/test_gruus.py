@@ -360,6 +360,24 @@ def test_the_path_is_not_used_beside_a_route(world: World, alice: Phone, host: s
     assert (ack.uri_text, ack.values("route")) == (address, ["<sip:198.51.100.1;lr>"])
 
 
+def test_a_stranger_learns_nothing_by_a_gruu(world: World, alice: Phone):
+    """In its own dialog, along the route to itself: neither users nor the addresses of phones."""
+    carol = with_gruu(world, "carol", instance=OTHER)
+    eve = world.phone("eve", registered=False)
+    eve.aor = "sip:eve@elsewhere.org"
+    invite = eve.sends("INVITE", alice.aor)
+    received = alice.gets("INVITE")
+    to_eve = dialog_of_callee(received, alice.answers(received, 200))
+    eve.gets(200, invite)
+    for uri in (f"sip:carol@{REALM};gr=urn:uuid:1", f"sip:nobody@{REALM};gr=urn:uuid:1"):
+        to_eve.target = uri
+        eve.gets(480, eve.sends_within("INFO", to_eve))
+    to_eve.target = carol.contact.strip("<>")
+    eve.sends_within("INFO", to_eve)
+    assert eve.hears_nothing()
+    assert carol.gets("INFO")  # as outside of a dialog
+
+
 def test_a_refer_leads_to_the_phone_of_a_gruu(world: World, alice: Phone):
     """RFC 3515, RFC 5627 §1: the new call reaches the phone, not all phones of its user."""
     desk, bob = world.phone("carol"), with_gruu(world, "bob")
