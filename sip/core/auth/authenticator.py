@@ -14,7 +14,7 @@ from sip.core.auth.digest import (
     is_right,
     read_credentials,
 )
-from sip.core.auth.phone_logins import ALGORITHM, PREFIX, PhoneLogins
+from sip.core.auth.phone_logins import ALGORITHM, PREFIX, PhoneLogins, may_be_login
 from sip.core.domains import Domains
 from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard.guard import Guard
@@ -137,6 +137,8 @@ class Authenticator:
             account = self._check_answer(answer, request.method, realm)
             if isinstance(account, Cause):
                 cause = account
+                if self._has_ended(answer):
+                    continue
                 self.guard.login_failed(
                     source,
                     answer.username,
@@ -261,6 +263,17 @@ class Authenticator:
         if not answer.username.startswith(PREFIX) or answer.algorithm != ALGORITHM:
             return None
         return self.phone_logins.find(answer.username, answer.realm)
+
+    def _has_ended(self, answer: Answer) -> bool:
+        """Return True if an answer seems to be of a phone in a browser whose session has ended.
+
+        It is no guess at a password.  A restart ends all sessions, and the open pages of an office
+        would have its address banned.
+        """
+        name, realm = answer.username, answer.realm
+        return may_be_login(name) and not (
+            self.phone_logins.find(name, realm) or self.accounts.find(name, realm)
+        )
 
     def _is_offered(self, answer: Answer) -> bool:
         """Return True if an answer has an algorithm of our challenges.

@@ -7,6 +7,7 @@ Model: a name that begins with PREFIX and a random HA1; they stand for an accoun
 Bounds: MAX_LOGINS, and MAX_OF_ACCOUNT of one account; the oldest ends for a new one.
 """
 
+import re
 import secrets
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from typing import NamedTuple
 from sip.store.accounts import Account
 
 PREFIX = "web."
+_NAME_BYTES = 8
+_NAME = re.compile(rf"{re.escape(PREFIX)}[0-9a-f]{{{2 * _NAME_BYTES}}}")
 # The libraries of browsers know no other algorithm.
 ALGORITHM = "MD5"
 MAX_LOGINS = 20_000
@@ -33,6 +36,11 @@ class _Entry(NamedTuple):
     realm: str
     owner: str
     account: Callable[[], Account | None]
+
+
+def may_be_login(name: str) -> bool:
+    """Return True for a name in the form of a login: one that is in use cannot be guessed."""
+    return _NAME.fullmatch(name) is not None
 
 
 class PhoneLogins:
@@ -63,7 +71,7 @@ class PhoneLogins:
             del self._entries[name]
         while len(self._entries) >= MAX_LOGINS:
             del self._entries[next(iter(self._entries))]
-        login = PhoneLogin(PREFIX + secrets.token_hex(8), secrets.token_hex(16))
+        login = PhoneLogin(PREFIX + secrets.token_hex(_NAME_BYTES), secrets.token_hex(16))
         self._entries[login.name] = _Entry(login.ha1, account.id, realm, owner, still)
         return login
 

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from sip.core.auth.phone_logins import MAX_OF_ACCOUNT, PREFIX, PhoneLogins
+from sip.core.auth.phone_logins import MAX_OF_ACCOUNT, PREFIX, PhoneLogin, PhoneLogins
+from sip.core.guard.password_limits import MAX_FAILURES_OF_SOURCE
 from tests.support.world import REALM, Phone, World
 
 
@@ -50,6 +51,18 @@ def test_a_login_stands_for_its_account(world: World, browser: Phone):
 def test_it_ends_with_its_session(browser: Phone, session: Session):
     session.account = None
     assert registers(browser) == 401
+
+
+def test_logins_that_have_ended_count_as_no_guesses(world: World, browser: Phone):
+    """After a restart, the open pages of an office must not have its address banned."""
+    for number in range(MAX_FAILURES_OF_SOURCE + 1):
+        browser.login = PhoneLogin(f"{PREFIX}{number:016x}", "0" * 32)
+        assert registers(browser) == 401
+    assert browser.registers().status == 200
+    for number in range(MAX_FAILURES_OF_SOURCE):  # no name of a login
+        browser.login = PhoneLogin(f"{PREFIX}{number}", "0" * 32)
+        assert registers(browser) == 401
+    assert world.server.guard.ban_count
 
 
 def test_it_is_for_one_user_only(world: World, browser: Phone):
