@@ -101,10 +101,9 @@ class Target:
 
     def is_behind(self, host: str) -> bool:
         """Return True if it was named by a host, or is reached by it, as by an edge proxy."""
-        return host in (
-            self.source,
-            *(parse_name_addr(path).sip_uri.host for path in self.path[:1]),
-        )
+        if host == self.source:
+            return True
+        return bool(self.path) and parse_name_addr(self.path[0]).sip_uri.host == host
 
     def is_at(self, endpoint: Endpoint) -> bool:
         """Return True if a phone was seen at an address and port, or has it in its Contact."""
