@@ -186,7 +186,7 @@ def test_what_is_no_gruu_of_ours_is_404(world: World, alice: Phone):
     """RFC 5627 §6.1; strangers get the same for each public GRUU, and no password opens one."""
     bob = world.phone("bob", registered=False)
     public, temporary = gruus(registered(world, bob))
-    forged = temporary.replace(temporary[12], "a" if temporary[12] != "a" else "b", 1)
+    forged = f"{temporary[:12]}{'b' if temporary[12] == 'a' else 'a'}{temporary[13:]}"
     for uri, status in (
         (forged, 404),
         (f"sip:bob@{REALM};gr", 404),
