@@ -1,6 +1,7 @@
 """The build of the compiled copy: what it refuses, before it compiles anything."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOOL = ROOT / "tools" / "build_compiled.py"
+CLASS = re.compile(r"^ *class (\w+)(?:\((.*)\))?:", re.MULTILINE)
 
 
 def refusal(*arguments: str, path: str = os.environ["PATH"]) -> str:
@@ -65,3 +67,18 @@ def test_a_failed_build_leaves_the_former_copy(
 def test_each_pattern_of_hot_modules_finds_some():
     for pattern in runpy.run_path(str(TOOL))["HOT"]:
         assert list(ROOT.glob(pattern)), pattern
+
+
+def test_no_other_class_has_a_compiled_base():
+    """An object of such a class cannot be made in the compiled copy."""
+    hot = {path for pattern in runpy.run_path(str(TOOL))["HOT"] for path in ROOT.glob(pattern)}
+    others = {*(ROOT / "sip").rglob("*.py"), *(ROOT / "webadmin").rglob("*.py")} - hot
+    compiled = {name for path in hot for name, _ in CLASS.findall(path.read_text())}
+    assert "BadStream" in compiled
+    derived = {
+        name
+        for path in others
+        for name, bases in CLASS.findall(path.read_text())
+        if compiled & set(re.findall(r"\w+", bases))
+    }
+    assert derived == set()

@@ -29,6 +29,7 @@ HOT = [
     "sip/transport/flow.py",
     "sip/transport/receiver.py",
     "sip/transport/transports.py",
+    "sip/transport/websocket.py",
 ]
 # A program, run in the copy with the hot modules as its arguments.  Level 3, in one C file, takes
 # twice as long and gains nothing: the code mostly calls functions of Python.

@@ -8,14 +8,18 @@ import json
 import re
 from typing import cast
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
+import gevent
 from bottle import Bottle, HTTPError, request, response
 
 from sip.core.auth.phone_logins import PhoneLogin, PhoneLogins
+from sip.monitor.events import AdminActed
 from sip.store.accounts import Account, full_name
 from sip.store.audit import Act
 from sip.store.database import DatabaseError
 from sip.store.sessions import Session
+from sip.store.tokens import Role
 from webadmin.context import SESSION, Actor, AppContext, redirect
 from webadmin.http.compression import WSGIApp
 from webadmin.language import _
@@ -50,11 +54,45 @@ def build(context: AppContext, own_page: OwnPage) -> WSGIApp:
     app.add_hook("before_request", check_form_request)
     app.install(catch_errors)
     page = PhonePage(context, own_page, context.phone_logins)
+    context.bus.listen(AdminActed, page.look_at_sessions)
     route(app, "GET", PREFIX, page.show)
     route(app, "POST", f"{PREFIX}/login", page.sign_in)
     route(app, "POST", f"{PREFIX}/logout", page.sign_out)
     app.default_error_handler = lambda error: error_page(context, error)
     return cast(WSGIApp, app)
+
+
+class AdminSession:
+    """The session of an administrator, as the phones see it that were opened in it.
+
+    SIP must not wait for the database: each look starts to read the session again, and returns what
+    was read last.
+    """
+
+    def __init__(self, context: AppContext, session: Session, token: str) -> None:
+        self._context = context
+        self._token = token
+        self._expires_at = session.expires_at
+        self._has_ended = self._is_reading = self._is_wanted = False
+
+    def goes_on(self) -> bool:
+        """Return False once the session has ended, or its administrator may change nothing."""
+        self._is_wanted = True
+        if not self._has_ended and not self._is_reading:
+            self._is_reading = True
+            gevent.spawn(self._read)
+        return not self._has_ended and self._context.clock() < self._expires_at
+
+    def _read(self) -> None:
+        try:
+            while self._is_wanted and not self._has_ended:
+                self._is_wanted = False
+                session = self._context.sessions.find(self._token, self._context.clock())
+                self._has_ended = session is None or session.role is not Role.ADMIN
+        except DatabaseError:  # the next look reads it again
+            return
+        finally:
+            self._is_reading = False
 
 
 class PhonePage:
@@ -64,6 +102,12 @@ class PhonePage:
         self._context = context
         self._own_page = own_page
         self._logins = logins
+        self._admins: WeakValueDictionary[str, AdminSession] = WeakValueDictionary()  # by token
+
+    def look_at_sessions(self, acted: AdminActed) -> None:
+        """Look at the sessions with a phone: the act of an administrator may have ended one."""
+        for session in list(self._admins.values()):
+            session.goes_on()
 
     def show(self) -> str:
         """Return the phone of the signed-in user, or of `user` for an admin."""
@@ -124,8 +168,11 @@ class PhonePage:
             user = full_name(account.username, context.users.key_realm(realm))
             address = request.environ.get("REMOTE_ADDR", "")
             context.record(Act.PHONE_OPENED, user, by=Actor(session.username, address))
+            known = self._admins.get(token)
+            if known is None or not known.goes_on():
+                known = self._admins[token] = AdminSession(context, session, token)
             login = self._logins.issue(
-                account, realm, token, lambda: self._of_admin(account.username, realm, token)
+                account, realm, token, lambda: self._of_admin(account.username, realm, known)
             )
         return self._page(account, realm, login)
 
@@ -141,13 +188,9 @@ class PhonePage:
         own = self._own_page.sessions.find(token)
         return self._context.users.find(username, realm) if own else None
 
-    def _of_admin(self, username: str, realm: str, token: str) -> Account | None:
+    def _of_admin(self, username: str, realm: str, session: AdminSession) -> Account | None:
         """Return the account as long as the session of the administrator goes on."""
-        try:
-            session = self._context.sessions.find(token, self._context.clock())
-        except DatabaseError:
-            return None
-        return self._context.users.find(username, realm) if session else None
+        return self._context.users.find(username, realm) if session.goes_on() else None
 
     def _page(self, account: Account, realm: str, login: PhoneLogin) -> str:
         context = self._context

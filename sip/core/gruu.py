@@ -38,6 +38,11 @@ def is_gruu(uri: Uri) -> bool:
     return any(name == PARAMETER for name, _ in uri.params)
 
 
+def is_public_gruu(uri: Uri) -> bool:
+    """Return True if a URI has the form of a public GRUU, which names user and phone."""
+    return isinstance(uri, SipUri) and bool(uri.param(PARAMETER))
+
+
 def may_have_gruu(instance: str) -> bool:
     """Return True if an instance id has the form that a GRUU can be made from."""
     return _INSTANCE.fullmatch(instance) is not None

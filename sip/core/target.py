@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sip.core.trunk import Trunk
+from sip.message.headers import parse_name_addr
 from sip.message.uri import (
     SipUri,
     Uri,
@@ -97,6 +98,12 @@ class Target:
             self.uri_text == other.uri_text
             or is_same_contact(parse_uri(self.uri_text), parse_uri(other.uri_text))
         )
+
+    def is_behind(self, host: str) -> bool:
+        """Return True if it was named by a host, or is reached by it, as by an edge proxy."""
+        if host == self.source:
+            return True
+        return bool(self.path) and parse_name_addr(self.path[0]).sip_uri.host == host
 
     def is_at(self, endpoint: Endpoint) -> bool:
         """Return True if a phone was seen at an address and port, or has it in its Contact."""

@@ -33,7 +33,7 @@ from sip.transport.greenlet_pool import GreenletPool
 from sip.transport.handshakes import HANDSHAKE_MESSAGES, HANDSHAKE_SECONDS, Handshakes
 from sip.transport.tcp_connection import Connection, Layers, MessageFramer, Wire
 from sip.transport.tcp_listener import Listener, PlainSocket, granted_descriptors
-from sip.transport.transport_names import TCP
+from sip.transport.transport_names import TCP, WEB_TRANSPORTS
 
 log = logging.getLogger(__name__)
 
@@ -371,9 +371,10 @@ class TcpCarrier:
     def _can_reopen(self, flow: Flow) -> bool:
         """Return True if another connection can be opened for a flow.
 
-        With TLS only if the name is known that the peer has to prove: a phone proves none.
+        With TLS only if the name is known that the peer has to prove: a phone proves none.  Only
+        clients open WebSockets (RFC 7118).
         """
-        if not flow.port:
+        if not flow.port or flow.transport in WEB_TRANSPORTS:
             return False
         layers = self._layers.get(flow.transport)
         return layers is not None and (not layers.make_wire or flow.connection in self._names)

@@ -178,7 +178,8 @@ class Connection:
                 self._receive()
                 has_read = True
             elif message == PING:
-                self._pong()
+                if self._carrier.allows(self.flow):  # during an overload it counts as a message
+                    self._pong()
             else:
                 self._handle(message)
                 if has_woken() and self.is_open:  # before the message that follows

@@ -67,6 +67,14 @@ def test_a_ping_is_answered(place: ListeningCarrier):
     one.sendall(b"\r\n\r\n\r\n\r\n" + message("b"))
     place.hears(2)
     assert one.recv(65_536) == b"\r\n\r\n"
+    place.streams.allows = lambda flow: False  # in an overload it counts as a message
+    one.sendall(b"\r\n\r\n" + message("c"))
+    place.hears(3)
+    place.streams.allows = lambda flow: True
+    one.sendall(b"\r\n\r\n")
+    one.shutdown(socket.SHUT_WR)
+    with one.makefile("rb") as answers:
+        assert answers.read() == b"\r\n"
 
 
 def test_a_broken_stream_gets_a_response_and_is_closed(place: ListeningCarrier):

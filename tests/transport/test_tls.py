@@ -224,6 +224,12 @@ def test_a_connection_is_taken_over_with_its_octets(place: TlsPlace):
     assert (flow.transport, flow.local) == ("WSS", (HOST, 8080))
     place.streams.send(message("back"), flow)
     assert peer.recv(1000) == message("back")
+    peer.close()
+    until(lambda: place.closed)
+    back = flow._replace(port=place.port)  # as a response, to the port that its Via names
+    assert not place.streams.is_reachable(back)  # RFC 7118: only clients open WebSockets
+    with pytest.raises(OSError, match="is closed"):
+        place.streams.send(message("late"), back)
 
 
 class Server:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sip.store.audit import Act
+from tests.support.udp_client import until
 from tests.support.wsgi_browser import Browser
 from tests.webadmin.conftest import REALM
 
@@ -109,7 +110,7 @@ def test_an_admin_opens_the_phone_of_a_user(context, browser, alice):
     assert context.audit.entries()[0].act == Act.PHONE_OPENED
     cookie = browser.cookies["sipserver_session"]
     browser.post("/logout")
-    assert stands_for(context, page) is None
+    until(lambda: stands_for(context, page) is None)
     browser.cookies["sipserver_session"] = cookie
     assert browser.get("/phone?user=alice").location == "/login?next=/phone%3Fuser%3Dalice"
 

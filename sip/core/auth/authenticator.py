@@ -14,7 +14,7 @@ from sip.core.auth.digest import (
     is_right,
     read_credentials,
 )
-from sip.core.auth.phone_logins import ALGORITHM, PREFIX, PhoneLogins, is_login_name
+from sip.core.auth.phone_logins import ALGORITHM, PREFIX, PhoneLogins, may_be_login
 from sip.core.domains import Domains
 from sip.core.errors import Cause, Challenged, Refused
 from sip.core.guard.guard import Guard
@@ -137,14 +137,15 @@ class Authenticator:
             account = self._check_answer(answer, request.method, realm)
             if isinstance(account, Cause):
                 cause = account
-                if not self._is_ended_login(answer.username, realm):
-                    self.guard.login_failed(
-                        source,
-                        answer.username,
-                        nonce_is_ours=is_ours,
-                        call_id=request.call_id,
-                        answer=f"{answer.nonce} {answer.count} {answer.cnonce} {answer.response}",
-                    )
+                if self._has_ended(answer):
+                    continue
+                self.guard.login_failed(
+                    source,
+                    answer.username,
+                    nonce_is_ours=is_ours,
+                    call_id=request.call_id,
+                    answer=f"{answer.nonce} {answer.count} {answer.cnonce} {answer.response}",
+                )
             elif not is_ours or not self.nonces.is_fresh(answer.nonce, now):
                 is_stale = True
             elif not self.nonces.use(answer.nonce, _count(answer), now):
@@ -263,9 +264,16 @@ class Authenticator:
             return None
         return self.phone_logins.find(answer.username, answer.realm)
 
-    def _is_ended_login(self, username: str, realm: str) -> bool:
-        """Return True for the name of a phone in a browser: a wrong answer guesses no password."""
-        return is_login_name(username) and self.accounts.find(username, realm) is None
+    def _has_ended(self, answer: Answer) -> bool:
+        """Return True if an answer seems to be of a phone in a browser whose session has ended.
+
+        It is no guess at a password.  A restart ends all sessions, and the open pages of an office
+        would have its address banned.
+        """
+        name, realm = answer.username, answer.realm
+        return may_be_login(name) and not (
+            self.phone_logins.find(name, realm) or self.accounts.find(name, realm)
+        )
 
     def _is_offered(self, answer: Answer) -> bool:
         """Return True if an answer has an algorithm of our challenges.

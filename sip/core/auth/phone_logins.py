@@ -15,7 +15,8 @@ from typing import NamedTuple
 from sip.store.accounts import Account
 
 PREFIX = "web."
-_NAME = re.compile(re.escape(PREFIX) + "[0-9a-f]{16}", re.ASCII)
+_NAME_BYTES = 8
+_NAME = re.compile(rf"{re.escape(PREFIX)}[0-9a-f]{{{2 * _NAME_BYTES}}}")
 # The libraries of browsers know no other algorithm.
 ALGORITHM = "MD5"
 MAX_LOGINS = 20_000
@@ -37,11 +38,8 @@ class _Entry(NamedTuple):
     account: Callable[[], Account | None]
 
 
-def is_login_name(name: str) -> bool:
-    """Return True for a name as logins have it, also if that login has ended.
-
-    After a restart, each open page sends one answer for a login that has ended.
-    """
+def may_be_login(name: str) -> bool:
+    """Return True for a name in the form of a login: one that is in use cannot be guessed."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -66,14 +64,14 @@ class PhoneLogins:
     ) -> PhoneLogin:
         """Return a new login of an account of a realm for a session, `owner`.
 
-        `still` returns the account, or None once the session has ended.
+        `still` returns the account, or None once the session has ended.  It must not wait.
         """
         own = [name for name, entry in self._entries.items() if entry.account_id == account.id]
         for name in own[: max(0, len(own) - MAX_OF_ACCOUNT + 1)]:
             del self._entries[name]
         while len(self._entries) >= MAX_LOGINS:
             del self._entries[next(iter(self._entries))]
-        login = PhoneLogin(PREFIX + secrets.token_hex(8), secrets.token_hex(16))
+        login = PhoneLogin(PREFIX + secrets.token_hex(_NAME_BYTES), secrets.token_hex(16))
         self._entries[login.name] = _Entry(login.ha1, account.id, realm, owner, still)
         return login
 

@@ -22,7 +22,7 @@ from contextlib import suppress
 from sip.core import causes
 from sip.core.domains import Domains, address_of_record, username_of
 from sip.core.errors import Refused
-from sip.core.gruu import is_gruu
+from sip.core.gruu import is_gruu, is_public_gruu
 from sip.core.proxy.record_route import first_uri
 from sip.core.proxy.remote_targets import RemoteTarget, RemoteTargets, is_still_there
 from sip.core.proxy.route_processing import next_uri
@@ -122,20 +122,27 @@ class Dialogs:
         return None if self.domains.has_foreign_maddr(uri) else self.domains.realm_of(uri)
 
     def _phone_of_gruu(self, request: Request, side: DialogSide, realm: str) -> Target | None:
-        """Return the phone of a GRUU; None if this side is another user.
+        """Return the phone of a GRUU; None if this side is another one.
 
-        Raises Refused: 404 for no GRUU of ours, 480 for a phone that is away (RFC 5627 §6.1).
+        Raises Refused: 404 for a temporary GRUU that has ended, 480 for a phone of the side that is
+        away (RFC 5627 §6.1).  A side without a user learns nothing about the phones of others.
         """
         targets, uri = self.target_set(is_sips(request.uri_text)), request.uri
-        user = targets.gruu_user(uri, realm)
-        if user is None:
+        found = targets.user_of_gruu(uri, realm)
+        if found is None:
+            if is_public_gruu(uri):
+                return None
             raise Refused(404, causes.UNKNOWN_GRUU.of(uri=uri.text))
+        user, user_realm, _ = found
+        aor = address_of_record(user.username, user_realm)
+        if side.user and not self.tickets.is_of_user(side, aor):
+            return None
         phones = targets.phones_of_gruu(uri, realm)
+        if not side.user:  # it may be a proxy that the phone is behind
+            return next((phone for phone in phones if phone.is_behind(side.seen[0])), None)
         if not phones:
             raise Refused(480, unreachable_callee(user.username, is_enabled=user.enabled))
-        phone = phones[0].phone
-        is_other = side.user and not (phone and self.tickets.is_of_user(side, phone.aor))
-        return None if is_other else phones[0]
+        return phones[0]
 
     def _named_target(
         self,

@@ -4,12 +4,11 @@ from sip.core import causes
 from sip.core.auth.authenticator import Authenticator
 from sip.core.domains import address_of_record
 from sip.core.errors import Refused
-from sip.core.gruu import PARAMETER, is_gruu
+from sip.core.gruu import is_gruu, is_public_gruu
 from sip.core.proxy.target_set import TargetSet
 from sip.core.proxy.validation import unreachable_callee
 from sip.core.target import Target
 from sip.message.message import Request
-from sip.message.uri import SipUri
 
 
 def gruu_targets(
@@ -25,8 +24,7 @@ def gruu_targets(
     uri = request.uri
     account = target_set.gruu_user(uri, realm)
     if account is None:
-        is_public = isinstance(uri, SipUri) and bool(uri.param(PARAMETER))
-        status = 480 if is_external and is_public else 404
+        status = 480 if is_external and is_public_gruu(uri) else 404
         raise Refused(status, causes.UNKNOWN_GRUU.of(uri=uri.text))
     settings = account.call_settings
     is_new_call = request.method == "INVITE" and "replaces" not in request.present

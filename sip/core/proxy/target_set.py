@@ -51,7 +51,7 @@ class TargetSet:
         "accounts",
         "domains",
         "gruus",
-        "has_insecure",
+        "insecure_user",
         "is_secure",
         "location",
         "transports",
@@ -78,7 +78,7 @@ class TargetSet:
         # Targets with their AOR and binding whose connection is closed and has to be reopened.
         self._closed: list[tuple[Target, str, Binding]] = []
         self.is_secure = is_secure  # the request is to a sips: URI: only such Contacts count
-        self.has_insecure = False  # some Contacts were left out for that
+        self.insecure_user = ""  # the first user whose Contacts were left out for that
 
     def of_user(self, username: str, realm: str, *, is_redirected: bool = False) -> list[Target]:
         """Return the contacts of a user; a contact in a local domain forwards to another user.
@@ -123,7 +123,7 @@ class TargetSet:
 
     def phones_of_gruu(self, uri: Uri, realm: str) -> list[Target]:
         """Return the phone that a GRUU names, whether or not it is a target already."""
-        user = self._user_of_gruu(uri, realm)
+        user = self.user_of_gruu(uri, realm)
         if user is None:
             return []
         account, account_realm, instance = user
@@ -135,10 +135,10 @@ class TargetSet:
 
         Each instance id gives a public GRUU of a user: they are not stored (RFC 5627 §5.3).
         """
-        user = self._user_of_gruu(uri, realm)
+        user = self.user_of_gruu(uri, realm)
         return None if user is None else user[0]
 
-    def _user_of_gruu(self, uri: Uri, realm: str) -> tuple[Account, str, str] | None:
+    def user_of_gruu(self, uri: Uri, realm: str) -> tuple[Account, str, str] | None:
         """Return the account, the realm and the instance id, in lower case, of a GRUU."""
         if not isinstance(uri, SipUri):
             return None
@@ -274,7 +274,7 @@ class TargetSet:
                 self.location.remove_unreachable(aor, binding)
                 continue
             if self.is_secure and not binding.is_secure:
-                self.has_insecure = True
+                self.insecure_user = self.insecure_user or account.username
                 continue
             target = binding.target(aor, is_connected=is_connected, is_only=len(bindings) == 1)
             if target.uri_text[3:4] != ":" and not self.is_secure and is_sips(target.uri_text):
@@ -295,11 +295,11 @@ class TargetSet:
         """
         if not self.is_secure or refused.status != 480:
             return refused
-        if not is_external and not self.has_insecure:
+        if not is_external and not self.insecure_user:
             return refused
         cause = Cause(refused.code, refused.cause, refused.cure)
-        if self.has_insecure:
-            cause = causes.SIPS_NOT_ALLOWED.of(name=self._names[0][0])
+        if self.insecure_user:
+            cause = causes.SIPS_NOT_ALLOWED.of(name=self.insecure_user)
         warning = "Warning", f'380 {sent_by} "SIPS Not Allowed"'
         return Refused(480, cause, reason=refused.reason, extra=(*refused.extra, warning))
 

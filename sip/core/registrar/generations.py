@@ -35,6 +35,10 @@ class _Lost(NamedTuple):
     expires_at: float
 
 
+# What an update has changed: the generation before, and the lost phone that has come back.
+Changed = dict[_Key, tuple[int, _Lost | None]]
+
+
 class Generations:
     """The generation of each phone that has asked for GRUUs.
 
@@ -71,27 +75,28 @@ class Generations:
 
     def update(
         self, aor: str, current: Bindings, wanted: Sequence[Binding], now: float, *, is_asked: bool
-    ) -> dict[_Key, int]:
+    ) -> Changed:
         """Apply a REGISTER with the contacts `wanted` to a user with the bindings `current`.
 
         A phone whose Call-ID has changed gets another generation, or none unless `is_asked` says
-        that it supports GRUUs.  Return the generations that were changed, for `restore`.
+        that it supports GRUUs.  Return what was changed, for `restore`.
         """
-        changed: dict[_Key, int] = {}
+        changed: Changed = {}
         for new in wanted:
             key = aor, new.instance.lower()
             known = self.numbers.get(key, 0)
             if not new.instance or new.expires_at <= now or not (known or is_asked):
                 continue
             lost = self._lost.pop(key, None)
-            if lost is not None and lost.expires_at <= now:
-                known = 0
+            if lost is not None:
+                changed.setdefault(key, (known, lost))
+                known = 0 if lost.expires_at <= now else known
             if known and self._has_other_call_id(new, current, lost):
                 known = 0
             if not known and is_asked:
                 known = secrets.randbelow(MAX_GENERATION) + 1
             if known != self.numbers.get(key, 0):
-                changed.setdefault(key, self.numbers.get(key, 0))
+                changed.setdefault(key, (self.numbers.get(key, 0), None))
                 self._set(key, known)
         return changed
 
@@ -112,10 +117,12 @@ class Generations:
         is_same_flow = lost is not None and lost.reg_id == new.profile.reg_id
         return lost is not None and is_same_flow and lost.call_id != new.call_id
 
-    def restore(self, changed: dict[_Key, int]) -> None:
+    def restore(self, changed: Changed) -> None:
         """Undo an update: its REGISTER was not saved, so no GRUU has ended (§4.2)."""
-        for key, number in changed.items():
+        for key, (number, lost) in changed.items():
             self._set(key, number)
+            if number and lost is not None:
+                self._lost[key] = lost
 
     def end(self, aor: str, before: Iterable[Binding], after: Iterable[Binding]) -> None:
         """Remove the generations of phones whose last contact has ended (§5.3)."""

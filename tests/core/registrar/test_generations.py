@@ -114,6 +114,12 @@ def test_a_register_that_was_not_saved_ends_nothing(table: Generations):
     changed = table.update(AOR, (), [binding("one", instance=Y)], 0.0, is_asked=True)
     table.restore(changed)
     assert table.of(AOR, Y) == 0
+    table.lose(AOR, [binding("one")], [], 0.0)
+    changed = table.update(AOR, (), [binding("one", at=50.0)], 50.0, is_asked=True)
+    table.restore(changed)  # it is still lost, and so ends in time
+    assert table.phone_of(first, 99.0) == (AOR, X)
+    assert table.phone_of(first, 100.0) is None
+    assert not table
 
 
 def test_stored_generations_are_loaded(table: Generations):

@@ -186,7 +186,7 @@ def test_what_is_no_gruu_of_ours_is_404(world: World, alice: Phone):
     """RFC 5627 §6.1; strangers get the same for each public GRUU, and no password opens one."""
     bob = world.phone("bob", registered=False)
     public, temporary = gruus(registered(world, bob))
-    forged = temporary.replace(temporary[12], "a" if temporary[12] != "a" else "b", 1)
+    forged = f"{temporary[:12]}{'b' if temporary[12] == 'a' else 'a'}{temporary[13:]}"
     for uri, status in (
         (forged, 404),
         (f"sip:bob@{REALM};gr", 404),
@@ -358,6 +358,24 @@ def test_the_path_is_not_used_beside_a_route(world: World, alice: Phone, host: s
     alice.sends_within("ACK", here, cseq=invite.cseq[0])
     ack = edge.gets("ACK")
     assert (ack.uri_text, ack.values("route")) == (address, ["<sip:198.51.100.1;lr>"])
+
+
+def test_a_stranger_learns_nothing_by_a_gruu(world: World, alice: Phone):
+    """In its own dialog, along the route to itself: neither users nor the addresses of phones."""
+    carol = with_gruu(world, "carol", instance=OTHER)
+    eve = world.phone("eve", registered=False)
+    eve.aor = "sip:eve@elsewhere.org"
+    invite = eve.sends("INVITE", alice.aor)
+    received = alice.gets("INVITE")
+    to_eve = dialog_of_callee(received, alice.answers(received, 200))
+    eve.gets(200, invite)
+    for uri in (f"sip:carol@{REALM};gr=urn:uuid:1", f"sip:nobody@{REALM};gr=urn:uuid:1"):
+        to_eve.target = uri
+        eve.gets(480, eve.sends_within("INFO", to_eve))
+    to_eve.target = carol.contact.strip("<>")
+    eve.sends_within("INFO", to_eve)
+    assert eve.hears_nothing()
+    assert carol.gets("INFO")  # as outside of a dialog
 
 
 def test_a_refer_leads_to_the_phone_of_a_gruu(world: World, alice: Phone):

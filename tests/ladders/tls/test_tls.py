@@ -4,6 +4,7 @@ import pytest
 
 from sip.addresses import parse_advertised
 from sip.message.headers import parse_name_addr
+from tests.support.flows import INSTANCE, gruus
 from tests.support.forwarding import calls, exchanged, talks
 from tests.support.tls_phone import PORT, SETTINGS, TlsPhone
 from tests.support.world import REALM, World, dialog_of_caller
@@ -80,12 +81,18 @@ def test_sips_calls_a_phone_that_registered_by_sips(world: World):
 
 
 def test_sips_calls_no_other_phone(world: World):
-    """RFC 5630 §5.3: 480 with the warning 380, for a sip: Contact on TLS or elsewhere."""
+    """RFC 5630 §5.3: 480 with the warning 380, for a sip: Contact on TLS or elsewhere.
+
+    Also for the GRUUs of such a phone.
+    """
     alice = on_tls(world, "alice", 201, "sips")
     on_tls(world, "bob", 202)
-    world.phone("carol")
-    for name in ("bob", "carol"):
-        alice.sends("INVITE", f"sips:{name}@{REALM}")
+    carol = world.phone("carol")
+    contact = f'{carol.contact};+sip.instance="{INSTANCE}"'
+    answer = carol.registers(contact, headers=("Supported: gruu",))
+    addresses = [f"sips:bob@{REALM}", f"sips:carol@{REALM}"]
+    for uri in (*addresses, *(gruu.replace("sip:", "sips:") for gruu in gruus(answer))):
+        alice.sends("INVITE", uri)
         refusal = alice.gets(480)
         assert [w for w in refusal.values("warning") if w.startswith("380 ")]
     alice.sends("INVITE", f"sips:dave@{REALM}")
