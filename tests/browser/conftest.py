@@ -121,9 +121,15 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def flags() -> list[str]:
+    """Flags of the server, in addition to those of all."""
+    return []
+
+
+@pytest.fixture
+def server(tmp_path: Path, flags: list[str]) -> Iterator[Server]:
     """The real server without users, running; `admin` has PASSWORD."""
-    server = Server(tmp_path / "server")
+    server = Server(tmp_path / "server", *flags)
     server.environment["SIPSERVER_ADMIN_PASSWORD"] = PASSWORD
     server.start()
     yield server
