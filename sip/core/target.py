@@ -106,10 +106,15 @@ class Target:
         return bool(self.path) and parse_name_addr(self.path[0]).sip_uri.host == host
 
     def is_at(self, endpoint: Endpoint) -> bool:
-        """Return True if a phone was seen at an address and port, or has it in its Contact."""
+        """Return True if a phone was seen at an address and port, or has it in its Contact.
+
+        The Contact of a phone with Outbound may be its address on an earlier flow.
+        """
         phone = self.phone
         if phone is not None and phone.flow is not None and phone.flow.remote == endpoint:
             return True
+        if phone is not None and phone.is_outbound:
+            return False
         uri = parse_uri(self.uri_text)
         return isinstance(uri, SipUri) and endpoint == (
             uri.host,

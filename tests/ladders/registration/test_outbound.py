@@ -7,8 +7,8 @@ import pytest
 from sip.message.message import Response
 from tests.support.flows import SUPPORTED, flow, register_flow
 from tests.support.followed_calls import FollowedCalls
-from tests.support.forwarding import talks
-from tests.support.world import REALM, Phone, World
+from tests.support.forwarding import exchanged, talks
+from tests.support.world import REALM, Phone, TcpPhone, World
 
 EDGE = "Via: SIP/2.0/UDP 192.0.2.77;branch=z9hG4bKedge"
 OB = "Path: <sip:192.0.2.78;lr>, <sip:token@192.0.2.77;lr;ob>"
@@ -203,6 +203,25 @@ def test_a_dialog_goes_along_the_flow_of_its_phone(world: World, alice: Phone):
         alice.sends_within("INFO", call.here if caller is alice else call.there)
         bob.answers(bob.gets("INFO"), 200)
         alice.gets(200)
+
+
+@pytest.mark.parametrize("is_caller", [True, False])
+def test_a_call_follows_a_phone_that_keeps_its_contact(world: World, alice: Phone, is_caller: bool):
+    """RFC 5626 §4.3: its Contact may be the address of an earlier flow, as that of pjsua on TCP."""
+    world.users.add("bob", "secret")
+    bob = TcpPhone(world, "bob", ("192.0.2.50", 40_000), 40_000)
+    world.at[bob.address] = bob
+    bob.contact = f'{bob.contact[:-1]};ob>;reg-id=1;+sip.instance="<urn:uuid:{"0" * 36}>"'
+    register_flow(bob)
+    call = talks((bob, alice) if is_caller else (alice, bob))
+    bob.address = "192.0.2.51", 41_000  # its old connection still looks open
+    bob.connects()
+    register_flow(bob)
+    sent_along = []
+    send = bob.carrier.send
+    bob.carrier.send = lambda data, flow: sent_along.append(flow.remote[0]) or send(data, flow)
+    exchanged(alice, "INFO", call.there if is_caller else call.here, bob)
+    assert sent_along[0] == "192.0.2.51"
 
 
 def test_outbound_alone_is_no_nat_on_the_pages(world: World, alice: Phone):
