@@ -191,7 +191,8 @@ class RecordRoutes:
         """Return True if a callee cannot be reached at a URI, or may not be."""
         source = flow.remote[0]
         return (
-            flow.is_only_way  # its certificate is for the name that was asked for
+            (flow.connection > 0 and uri.param("ob") is not None)  # RFC 5626 §4.3
+            or flow.is_only_way  # its certificate is for the name that was asked for
             or is_target_behind_nat(target, flow)
             or self.domains.is_local(uri)
             or is_private_elsewhere(uri, source)

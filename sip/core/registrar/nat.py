@@ -101,6 +101,8 @@ def flow_to_sender(
     source = flow.remote[0]
     if flow.is_only_way or not isinstance(contact, SipUri) or domains.is_local(contact):
         return flow
+    if flow.connection and contact.param("ob") is not None:  # RFC 5626 §4.3: by this flow alone
+        return flow
     if is_on_connection_of(contact, flow):
         return reusable_flow(contact, flow, via_is_true=via_is_true)
     if (
