@@ -13,7 +13,7 @@ former aliases, an account gets those that belong to no other user or group now.
 So two steps of one account are undone in reverse order.  `Undone` has the numbers of both kinds.
 
 A step whose change or undo was broken off by the end of the process stays open.  The next start
-undoes what is left of it.
+undoes the rest of it.
 """
 
 # ruff: noqa: S608 -- only our own column names are put into SQL; input is a value

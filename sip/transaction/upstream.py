@@ -150,9 +150,9 @@ class Upstream:
         )
 
 
-# What is left to be done before a response is relayed; it may wait.
+# Work that has to end before a response is relayed; it may wait.
 Work = Callable[[], None]
-# Edits a response from 101 to 299 before it is relayed.  Must not wait: it returns what has to.
+# Edits a response from 101 to 299 before it is relayed.  Must not wait: it returns work that may.
 EditResponse = Callable[[Response], Work | None]
 
 

@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def admin(server: Server) -> Attacker:
-    """An administrator, who has entered the phone of alice."""
+    """An administrator that has entered the phone of alice."""
     admin = Attacker(server).signs_in()
     assert statuses(admin.posts("/users/1/desk-phones", {"mac": MAC}))[0] in (303, 422)
     return admin

@@ -83,6 +83,6 @@ def test_no_text_is_taken_for_a_temporary_gruu(text: str):
 
 
 def test_two_temporary_gruus_have_nothing_in_common():
-    """RFC 5627 §5.1: nobody can see whether they are of one phone."""
+    """RFC 5627 §5.1: they do not show that they are of one phone."""
     first, second = [GRUUS.make(uri("sip:b@h"), 7, bytes([n]) * 10)[10:50] for n in (1, 2)]
     assert sum(a == b for a, b in zip(first, second, strict=True)) < 8

@@ -16,10 +16,10 @@ def gruu_targets(
 ) -> list[Target]:
     """Return the phone of the GRUU in a request outside a dialog.
 
-    It is not forwarded: it is for this phone only.  A user who does not want to be disturbed gets
-    no new call; one with Replaces is about a call that the phone has already.  Raises Refused: 404
-    for no GRUU of ours, 480 for a phone that is away.  An external caller gets 480 for an unknown
-    user too, as for any other address; a temporary GRUU names no user, so nobody can guess one.
+    It is not forwarded: it is for this phone only.  With do not disturb the phone gets no new call;
+    one with Replaces is about a call that the phone has already.  Raises Refused: 404 for no GRUU
+    of ours, 480 for a phone that is away.  An external caller gets 480 for an unknown
+    user too, as for any other address; a temporary GRUU names no user, so none can be guessed.
     """
     uri = request.uri
     account = target_set.gruu_user(uri, realm)
